@@ -1,0 +1,55 @@
+"""How queued updates are packed into checkpoint requests.
+
+A request holds at most 250 updates and 768,000 bytes, counted as they are encoded: characters say nothing
+about size, since JSON escapes quotes, control characters and everything that is not ASCII. Order is the
+order of queueing and is never changed: a parent's START precedes its children, a verdict precedes what
+depends on it. An update that fits no request at all is refused before it is queued.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Final, Protocol, TypeVar
+
+from durable_trio._protocol import limits
+from durable_trio._protocol.operation import OperationUpdate
+from durable_trio._protocol.wire import encode_update
+
+# {"CheckpointToken": "...", "Updates": [], "ClientToken": "..."} with the longest token and client token.
+_REQUEST_OVERHEAD: Final = (
+    len(json.dumps({"CheckpointToken": "", "Updates": [], "ClientToken": ""})) + limits.MAX_TOKEN_LENGTH + 64
+)
+_SEPARATOR: Final = len(", ")
+
+MAX_UPDATE_BYTES: Final = limits.MAX_CHECKPOINT_BYTES - _REQUEST_OVERHEAD - _SEPARATOR
+"""The largest encoded update that still fits a request."""
+
+
+class Sized(Protocol):
+    """Anything that knows how many bytes it takes in a request."""
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Size in the encoded request, separator included."""
+        ...
+
+
+SizedT = TypeVar("SizedT", bound=Sized)
+
+
+def encoded_bytes(update: OperationUpdate) -> int:
+    """Return how many bytes *update* takes in an encoded request, its separator included."""
+    return len(json.dumps(encode_update(update))) + _SEPARATOR
+
+
+def take_batch(queue: deque[SizedT]) -> list[SizedT]:
+    """Take from the left of *queue* what fits one request; at least one element, if there is any."""
+    batch: list[SizedT] = []
+    room = limits.MAX_CHECKPOINT_BYTES - _REQUEST_OVERHEAD
+    while queue and len(batch) < limits.MAX_UPDATES_PER_CHECKPOINT:
+        room -= queue[0].encoded_bytes
+        if room < 0 and batch:
+            break
+        batch.append(queue.popleft())
+    return batch

@@ -1,0 +1,158 @@
+"""The execution as one invocation knows it.
+
+The state starts as the pages that the service handed over and grows with every checkpoint response. It is
+merged idempotently, because responses repeat operations; a terminal operation never changes again, so a late
+repetition of an older status is dropped.
+
+``is_settled`` answers a question that logging asks: had the *previous* invocation seen this operation in its
+present, terminal status? Then the code after it has run before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import replace
+
+from durable_trio._protocol import lifecycle
+from durable_trio._protocol.operation import (
+    DETAILS,
+    ContextDetails,
+    ContextOptions,
+    ErrorObject,
+    ExecutionDetails,
+    OperationAction,
+    OperationDetails,
+    OperationRecord,
+    OperationType,
+    OperationUpdate,
+    StepDetails,
+    StepOptions,
+    WaitDetails,
+    WaitOptions,
+)
+
+
+class ExecutionState:
+    """Every operation that this invocation knows, by id."""
+
+    __slots__ = ("_changed", "_operations", "_updated_between", "durable_execution_arn", "execution_id")
+
+    def __init__(self, durable_execution_arn: str, *, updated_operation_ids: Set[str] = frozenset()) -> None:
+        self.durable_execution_arn = durable_execution_arn
+        self.execution_id = durable_execution_arn.rpartition("/")[2]
+        self._operations: dict[str, OperationRecord] = {}
+        self._updated_between = updated_operation_ids
+        self._changed: set[str] = set()
+
+    def load(self, records: Iterable[OperationRecord]) -> None:
+        """Take in a page of the state as it was when the invocation began."""
+        for record in records:
+            self._operations[record.id] = record
+
+    def merge(self, records: Iterable[OperationRecord]) -> list[str]:
+        """Take in operations of a checkpoint response; return the ids whose record has changed."""
+        changed = []
+        operations = self._operations
+        for record in records:
+            known = operations.get(record.id)
+            if known is not None and known.status.is_terminal:
+                continue
+            operations[record.id] = record
+            changed.append(record.id)
+        self._changed.update(changed)
+        return changed
+
+    def apply(self, update: OperationUpdate, now: int) -> None:
+        """Record *update* as the service will, for a response that does not repeat it."""
+        known = self._operations.get(update.id)
+        status = lifecycle.next_status(update.type, known.status if known else None, update.action)
+        if status is None:
+            return
+        record = known or OperationRecord(
+            id=update.id,
+            type=update.type,
+            status=status,
+            started_at=now,
+            parent_id=update.parent_id,
+            name=update.name,
+            sub_type=update.sub_type,
+        )
+        self.merge(
+            [
+                replace(
+                    record,
+                    status=status,
+                    ended_at=now if status.is_terminal else None,
+                    details=_details_after(record.details, update, now),
+                )
+            ]
+        )
+
+    def get(self, operation_id: str) -> OperationRecord | None:
+        """Return the record under *operation_id*, or None."""
+        return self._operations.get(operation_id)
+
+    def is_terminal(self, operation_id: str) -> bool:
+        """Tell whether the operation is known to have ended."""
+        record = self._operations.get(operation_id)
+        return record is not None and record.status.is_terminal
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    @property
+    def execution(self) -> OperationRecord | None:
+        """The EXECUTION operation: the one that carries the input."""
+        record = self._operations.get(self.execution_id)
+        return record if record is not None and record.type is OperationType.EXECUTION else None
+
+    @property
+    def input_payload(self) -> str | None:
+        """The input as the caller sent it; None if there was none."""
+        execution = self.execution
+        if execution is None or not isinstance(execution.details, ExecutionDetails):
+            return None
+        return execution.details.input_payload
+
+    @property
+    def was_resumed(self) -> bool:
+        """Tell whether something completed since the previous invocation suspended.
+
+        False on the first invocation, and on one that follows a crash with nothing new.
+        """
+        return bool(self._updated_between)
+
+    def is_settled(self, operation_id: str) -> bool:
+        """Tell whether the previous invocation had already seen this operation in its terminal status."""
+        record = self._operations.get(operation_id)
+        return (
+            record is not None
+            and record.status.is_terminal
+            and operation_id not in self._updated_between
+            and operation_id not in self._changed
+        )
+
+
+def _details_after(details: OperationDetails | None, update: OperationUpdate, now: int) -> OperationDetails:
+    error: ErrorObject | None = update.error
+    match update.type:
+        case OperationType.STEP:
+            before = details if isinstance(details, StepDetails) else StepDetails()
+            if update.action is OperationAction.START:
+                return replace(before, next_attempt_at=None)
+            delay = (
+                update.options.next_attempt_delay_seconds if isinstance(update.options, StepOptions) else None
+            )
+            return StepDetails(
+                attempt=before.attempt + 1,
+                next_attempt_at=None if delay is None else now + delay * 1000,
+                result=update.payload,
+                error=error,
+            )
+        case OperationType.CONTEXT:
+            replay_children = isinstance(update.options, ContextOptions) and update.options.replay_children
+            return ContextDetails(result=update.payload, error=error, replay_children=replay_children)
+        case OperationType.WAIT if isinstance(update.options, WaitOptions):
+            return WaitDetails(scheduled_end_at=now + update.options.wait_seconds * 1000)
+        case _:
+            return details if details is not None else DETAILS[update.type]()
