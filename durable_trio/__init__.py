@@ -1,0 +1,131 @@
+"""durable_trio: durable functions in async Python, built on Trio.
+
+An SDK and runtime for AWS Lambda durable functions. Start with ``durable_execution`` and ``DurableContext``.
+"""
+
+from durable_trio._protocol.operation import ErrorObject, OperationStatus, OperationType
+from durable_trio._runtime.callback import Callback
+from durable_trio._runtime.context import DurableContext
+from durable_trio._runtime.operation import Operation
+from durable_trio.batch import BatchItem, BatchItemStatus, BatchResult, CompletionReason
+from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
+from durable_trio.config import (
+    CallbackConfig,
+    ChildConfig,
+    CompletionConfig,
+    MapConfig,
+    ReplayLogging,
+    StepConfig,
+    StepSemantics,
+    WaitForCallbackConfig,
+)
+from durable_trio.durable_errors import durable_error
+from durable_trio.duration import Duration
+from durable_trio.exceptions import (
+    CallbackError,
+    CallbackExternalError,
+    CallbackSubmitterError,
+    CallbackTimeoutError,
+    CheckpointError,
+    ChildContextError,
+    ConfigurationError,
+    ContextUseError,
+    DurableError,
+    ExecutionError,
+    GetStateError,
+    InvalidTokenError,
+    InvocationError,
+    MapError,
+    NonDeterministicExecutionError,
+    OperationCancelledError,
+    OperationError,
+    RetryableSerDesError,
+    SerDesError,
+    ServiceError,
+    SizeLimitError,
+    StepError,
+    StepInterruptedError,
+    StepTimeoutError,
+    ThrottlingError,
+    ValidationError,
+)
+from durable_trio.handler import DurableHandler, durable_execution
+from durable_trio.retries import (
+    Jitter,
+    RetryPresets,
+    RetryStrategy,
+    exponential_backoff,
+    fixed_delay,
+    linear_backoff,
+    no_retry,
+)
+from durable_trio.serdes import SerDes, SerdesContext, custom_serdes, json_serdes, pass_through
+from durable_trio.step_context import StepContext, current_step
+
+__all__ = [
+    "BatchItem",
+    "BatchItemStatus",
+    "BatchResult",
+    "Callback",
+    "CallbackConfig",
+    "CallbackError",
+    "CallbackExternalError",
+    "CallbackSubmitterError",
+    "CallbackTimeoutError",
+    "CheckpointError",
+    "CheckpointResponse",
+    "ChildConfig",
+    "ChildContextError",
+    "CompletionConfig",
+    "CompletionReason",
+    "ConfigurationError",
+    "ContextUseError",
+    "DurableContext",
+    "DurableError",
+    "DurableHandler",
+    "Duration",
+    "ErrorObject",
+    "ExecutionError",
+    "GetStateError",
+    "InvalidTokenError",
+    "InvocationError",
+    "Jitter",
+    "MapConfig",
+    "MapError",
+    "NonDeterministicExecutionError",
+    "Operation",
+    "OperationCancelledError",
+    "OperationError",
+    "OperationStatus",
+    "OperationType",
+    "ReplayLogging",
+    "RetryPresets",
+    "RetryStrategy",
+    "RetryableSerDesError",
+    "SerDes",
+    "SerDesError",
+    "SerdesContext",
+    "ServiceClient",
+    "ServiceError",
+    "SizeLimitError",
+    "StatePage",
+    "StepConfig",
+    "StepContext",
+    "StepError",
+    "StepInterruptedError",
+    "StepSemantics",
+    "StepTimeoutError",
+    "ThrottlingError",
+    "ValidationError",
+    "WaitForCallbackConfig",
+    "current_step",
+    "custom_serdes",
+    "durable_error",
+    "durable_execution",
+    "exponential_backoff",
+    "fixed_delay",
+    "json_serdes",
+    "linear_backoff",
+    "no_retry",
+    "pass_through",
+]

@@ -1,0 +1,102 @@
+"""How the user's functions are called.
+
+A body that is async runs in the task of the context it belongs to; a plain function runs in a worker thread,
+with the context variables of its caller, and is joined: a thread cannot be stopped. What counts is whether
+the *call* returns an awaitable: a partial, a lambda around an async function, an object with an async
+``__call__`` are all async. Where that cannot be told beforehand, the call is made in a thread, and what it
+returns is awaited.
+
+Users' bodies have a thread limiter of their own: a map over blocking functions must not starve the client's
+calls to the service.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from durable_trio._protocol import limits
+from durable_trio.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+MAX_BODY_THREADS: Final = 40
+"""How many plain functions run at once in one invocation."""
+
+_limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("durable_trio_body_limiter")
+
+
+def body_limiter() -> trio.CapacityLimiter:
+    """Return the limiter of the threads that run users' plain functions."""
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(MAX_BODY_THREADS)
+        _limiter.set(limiter)
+        return limiter
+
+
+def _unwrapped(fn: Any) -> Any:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn
+
+
+def is_async_function(fn: Any) -> bool:
+    """Tell whether calling *fn* certainly gives an awaitable."""
+    fn = _unwrapped(fn)
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def refuse_generator(argument: str, fn: Any) -> None:
+    """Refuse generator functions: calling one runs nothing.
+
+    Raises:
+        ConfigurationError: names the argument.
+    """
+    fn = _unwrapped(fn)
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise ConfigurationError(f"{argument} must be a function, not a generator function: {fn!r}")
+
+
+async def call_body(fn: Callable[..., Any], *args: Any) -> Any:
+    """Run a step's body, a submitter or a check: inline if it is async, else in a worker thread."""
+    if is_async_function(fn):
+        return await fn(*args)
+    result = await trio.to_thread.run_sync(functools.partial(fn, *args), limiter=body_limiter())
+    return await result if inspect.isawaitable(result) else result
+
+
+def call_context_body(fn: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+    """Call the body of a context, which has to be async; return what is to be awaited.
+
+    Raises:
+        ConfigurationError: it is not async.
+    """
+    result = fn(*args)
+    if not inspect.isawaitable(result):
+        raise ConfigurationError(
+            f"the body of a context must be async, but {default_name(fn) or fn!r} returned a"
+            f" {type(result).__name__}: declare it with 'async def', or run it as a step"
+        )
+    return result
+
+
+def default_name(fn: Any) -> str | None:
+    """Return the name an operation gets from its function, or None if it has none to give.
+
+    The function's ``__name__``, partials unwrapped; characters outside printable ASCII become ``?``; cut to
+    256 characters.
+    """
+    fn = _unwrapped(fn)
+    name = getattr(fn, "__name__", None) or type(fn).__name__
+    return fitting_name(name) if name != "<lambda>" else None
+
+
+def fitting_name(name: str) -> str:
+    """Make *name* fit the service: printable ASCII, at most 256 characters."""
+    return "".join(c if " " <= c <= "~" else "?" for c in name)[: limits.MAX_NAME_LENGTH] or "?"

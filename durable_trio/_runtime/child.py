@@ -1,0 +1,228 @@
+"""``ctx.run_in_child_context``, and what every context operation has in common.
+
+A context groups operations: it has a namespace of ids of its own, and when it ends its result stands for all
+that happened in it. START is queued, not awaited: it precedes its children in the queue. So is the end: it is
+computed from its children's records, and queued before anything that depends on it, so losing it in a crash
+loses nothing.
+
+A result over 262,144 bytes is not stored. The context is closed with ``ReplayChildren`` and its summary as
+payload; on replay the body runs again over its finished children, and must not ask for anything new.
+
+A *virtual* context records nothing of its own: it is a namespace, and its operations belong to the context
+around it. Its body runs on every replay, its error leaves it as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+
+import trio
+
+from durable_trio._protocol import limits
+from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction
+from durable_trio._protocol.replay import (
+    Begin,
+    Identity,
+    RaiseRecorded,
+    Replay,
+    ReplayChildren,
+    decide_context,
+)
+from durable_trio._runtime.actor import join_actors, run_context_here
+from durable_trio._runtime.bodies import call_context_body
+from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
+from durable_trio._runtime.node import ContextNode
+from durable_trio._runtime.operation import Operation
+from durable_trio.exceptions import ChildContextError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from durable_trio.serdes import SerDes
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ContextOperation(Operation[T_co]):
+    """A recorded context: runs a body in a namespace of its own, as an actor."""
+
+    __slots__ = ("_args", "_body", "_error_mapper", "_serdes", "_summary")
+
+    kind: ClassVar[str] = "context"
+
+    def __init__(
+        self,
+        node: ContextNode,
+        identity: Identity,
+        body: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        serdes: SerDes,
+        summary: Callable[[Any], str] | None = None,
+        error_mapper: Callable[[Exception], Exception] | None = None,
+    ) -> None:
+        super().__init__(node, identity)
+        self._body = body
+        self._args = args
+        self._serdes = serdes
+        self._summary = summary
+        self._error_mapper = error_mapper
+
+    async def _execute(self) -> T_co:
+        record = self.recorded()
+        match decide_context(record):
+            case Replay(payload):
+                await trio.lowlevel.checkpoint()
+                return self._decoded(payload)
+            case RaiseRecorded(_, error):
+                await trio.lowlevel.checkpoint()
+                raise self._failure(error)
+            case Begin(must_start):
+                self._node.entering(record)
+                child = ContextNode(self._invocation, prefix=self.id, parent_id=self.id, parent=self._node)
+                return await self._run_actor(lambda: self._run_body(child, must_start=must_start))
+            case ReplayChildren():
+                child = ContextNode(
+                    self._invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=True
+                )
+                return await self._run_actor(lambda: self._run_body_again(child))
+
+    async def _run_actor(self, run: Callable[[], Awaitable[T_co]]) -> T_co:
+        """Run the body in an actor; map items, which are in an actor already, run it where they are."""
+        outcome: list[T_co] = []
+        errors: list[Exception] = []
+
+        async def actor() -> None:
+            try:
+                outcome.append(await run())
+            except Exception as error:  # noqa: BLE001  # carried over to the parent's task
+                errors.append(error)
+
+        await join_actors(self._invocation.supervisor, actor)
+        if errors:
+            raise errors[0]
+        return outcome[0]
+
+    async def _run_body(self, child: ContextNode, *, must_start: bool) -> T_co:
+        writer = self._invocation.writer
+
+        async def body() -> Any:
+            # The call shows whether the body is async at all; only then is anything recorded.
+            awaitable = call_context_body(self._body, self._invocation.context_for(child), *self._args)
+            if must_start:
+                writer.record_soon(self.update(OperationAction.START))
+            return await awaitable
+
+        try:
+            value = await run_context_here(child, body)
+            return self._succeed(value)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the body's failure, whatever it is
+            self._fail(error)
+
+    def _succeed(self, value: Any) -> T_co:
+        payload = self._encoded(value)
+        stored = payload
+        replay_children = payload is not None and len(payload.encode()) > limits.MAX_CONTEXT_RESULT_BYTES
+        if replay_children:
+            stored = self._summary(value) if self._summary is not None else ""
+        options = ContextOptions(replay_children=replay_children)
+        self._invocation.writer.record_soon(
+            self.update(OperationAction.SUCCEED, payload=stored, options=options)
+        )
+        return self._decoded(payload)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        if is_fatal(error):
+            self._invocation.fail(error)
+        if self._error_mapper is not None:
+            error = self._error_mapper(error)
+        recorded = self._recorded_failure(error)
+        self._invocation.writer.record_soon(self.update(OperationAction.FAIL, error=recorded))
+        raise self._failure(recorded) from None
+
+    async def _run_body_again(self, child: ContextNode) -> T_co:
+        """Get a result that was too big to store from the context's finished children."""
+        context = self._invocation.context_for(child)
+        value = await run_context_here(child, lambda: call_context_body(self._body, context, *self._args))
+        return self._decoded(self._encoded(value))
+
+    # --- what kinds of context do differently --------------------------------------------------------------
+
+    def _encoded(self, value: Any) -> str | None:
+        return self._serdes.serialize(value, self.serdes_context)
+
+    def _decoded(self, payload: str | None) -> T_co:
+        if payload is None:
+            return None  # type: ignore[return-value]  # a context closed without a payload has the value None
+        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
+        return value
+
+    def _recorded_failure(self, error: Exception) -> ErrorObject:
+        return error_object(error)
+
+    def _failure(self, recorded: ErrorObject | None) -> Exception:
+        return recorded_error(recorded, ChildContextError, self._identity)
+
+
+class ChildContext(ContextOperation[T_co]):
+    """``ctx.run_in_child_context``."""
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = "child context"
+
+
+class VirtualContext(Operation[T_co]):
+    """A namespace without a record of its own."""
+
+    __slots__ = ("_args", "_body", "_child", "_error_mapper")
+
+    kind: ClassVar[str] = "virtual context"
+    is_unrecorded: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        node: ContextNode,
+        identity: Identity,
+        body: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        error_mapper: Callable[[Exception], Exception] | None = None,
+    ) -> None:
+        super().__init__(node, identity)
+        self._body = body
+        self._args = args
+        self._error_mapper = error_mapper
+        self._child: ContextNode | None = None
+
+    def was_settled(self) -> bool:
+        """Its past is that of its operations: it is asked again when they are through."""
+        return True
+
+    async def _execute(self) -> T_co:
+        if self._invocation.state.get(self.id) is not None:
+            self.recorded()
+        child = ContextNode(
+            self._invocation, prefix=self.id, parent_id=self._node.parent_id, parent=self._node
+        )
+        outcome: list[T_co] = []
+        errors: list[Exception] = []
+
+        async def actor() -> None:
+            context = self._invocation.context_for(child)
+            try:
+                value = await run_context_here(
+                    child, lambda: call_context_body(self._body, context, *self._args)
+                )
+                outcome.append(value)
+            except Exception as error:  # noqa: BLE001  # carried over to the parent's task
+                errors.append(error)
+
+        await join_actors(self._invocation.supervisor, actor)
+        if not child.is_replaying:
+            self._node.entering(None)
+        if errors:
+            raise errors[0] if self._error_mapper is None else self._error_mapper(errors[0])
+        return outcome[0]

@@ -1,0 +1,348 @@
+"""One invocation of a durable function, from its event to its answer.
+
+    invocation nursery
+     ├─ CheckpointWriter    the only holder of the checkpoint token
+     ├─ Waker               due timers
+     └─ handler scope       cancelled to suspend
+         └─ root context    the user's handler, in this task
+             └─ actors      child contexts, items, branches
+
+The handler's outcome is a value, not an exception that races with others: an error of the user's never goes
+through a nursery of ours. What ends the nursery early is the writer's failure alone.
+
+How it ends, by what reached the top:
+
+- the invocation was suspended: PENDING, whatever the handler made of the cancellation;
+- a return value: SUCCEEDED, after everything queued is durable; a response over Lambda's limit is
+  checkpointed as an update of the EXECUTION operation, and the answer then is empty;
+- an error that a new invocation may cure (``InvocationError``, ``RetryableSerDesError``, a retryable
+  ``ServiceError``): raised, so that Lambda invokes again;
+- any other ``Exception``: FAILED, with the type of the original cause and the operation in ErrorData;
+- the service withheld the token: PENDING, checked again after everything else.
+
+``fail`` is for what must not be swallowed: it makes the error the invocation's outcome and raises it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import trio
+
+from durable_trio._protocol import limits
+from durable_trio._protocol.envelope import (
+    Failed,
+    InvocationInput,
+    NotDurableError,
+    Outcome,
+    Pending,
+    Succeeded,
+    decode_invocation,
+    encode_outcome,
+    response_fits,
+)
+from durable_trio._protocol.operation import ErrorObject, OperationAction, OperationType, OperationUpdate
+from durable_trio._protocol.state import ExecutionState
+from durable_trio._protocol.wire import WireError
+from durable_trio._runtime.actor import run_context_here
+from durable_trio._runtime.bodies import call_context_body
+from durable_trio._runtime.context import DurableContext
+from durable_trio._runtime.failures import error_object, fitted
+from durable_trio._runtime.node import ContextNode
+from durable_trio._runtime.replay_logger import make_logger
+from durable_trio._runtime.supervisor import Supervisor
+from durable_trio._runtime.waker import Waker
+from durable_trio._runtime.writer import CheckpointWriter
+from durable_trio.clock import Clock
+from durable_trio.exceptions import (
+    ConfigurationError,
+    GetStateError,
+    InvocationError,
+    OperationError,
+    RetryableSerDesError,
+    ServiceError,
+)
+from durable_trio.serdes import SerdesContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durable_trio._runtime.options import HandlerOptions
+    from durable_trio.clients import ServiceClient
+    from durable_trio.step_context import StepContext
+
+
+async def run_invocation(
+    fn: Callable[..., Any], event: Any, lambda_context: Any, *, options: HandlerOptions, client: ServiceClient
+) -> dict[str, Any]:
+    """Run one invocation of the durable function *fn* and return its answer.
+
+    Raises:
+        ConfigurationError: the event is not a durable invocation.
+        DurableError: a new invocation may succeed; Lambda is to invoke again.
+    """
+    try:
+        given = decode_invocation(event)
+    except NotDurableError as error:
+        raise ConfigurationError(str(error)) from None
+    except WireError as error:
+        raise ConfigurationError(f"the invocation event is malformed: {error}") from error
+    try:
+        state = await _load_state(client, given)
+    except ServiceError as error:
+        return encode_outcome(_outcome_of(error))
+    invocation = Invocation(state, client, options, lambda_context)
+    return encode_outcome(await invocation.run(fn, given.checkpoint_token))
+
+
+async def _load_state(client: ServiceClient, given: InvocationInput) -> ExecutionState:
+    """Read every page of the state, before any code of the user's runs."""
+    state = ExecutionState(given.durable_execution_arn, updated_operation_ids=given.updated_operation_ids)
+    state.load(given.operations)
+    marker = given.next_marker
+    while marker:
+        page = await client.get_state(
+            durable_execution_arn=given.durable_execution_arn,
+            checkpoint_token=given.checkpoint_token,
+            marker=marker,
+            max_items=limits.MAX_PAGE_SIZE,
+        )
+        state.load(page.operations)
+        marker = page.next_marker
+    if state.execution is None:
+        raise GetStateError(
+            f"the state of {given.durable_execution_arn} has no EXECUTION operation: its input is missing"
+        )
+    return state
+
+
+def _outcome_of(error: Exception) -> Outcome:
+    """Turn the error that reached the top into an answer, or raise it for Lambda to invoke again."""
+    if isinstance(error, (InvocationError, RetryableSerDesError)):
+        raise error
+    if isinstance(error, ServiceError) and error.is_retryable:
+        raise error
+    recorded = error_object(error)
+    if isinstance(error, OperationError):
+        where = {"operationId": error.operation_id, "operationName": error.operation_name, "data": error.data}
+        data = json.dumps({key: value for key, value in where.items() if value is not None})
+        recorded = fitted(ErrorObject(recorded.message, recorded.type, data, recorded.stack))
+    return Failed(recorded)
+
+
+class Invocation:
+    """The parts of one invocation, for the operations that run in it."""
+
+    def __init__(
+        self, state: ExecutionState, client: ServiceClient, options: HandlerOptions, lambda_context: Any
+    ) -> None:
+        self.state = state
+        self.options = options
+        self.lambda_context = lambda_context
+        self.clock: Clock = getattr(client, "clock", None) or Clock()
+        self._handler_scope = trio.CancelScope()
+        self.supervisor = Supervisor(self._handler_scope)
+        self.writer = CheckpointWriter(client, state, self.supervisor, self.clock)
+        self.waker = Waker(self.supervisor, self.writer, self.clock)
+        self.supervisor.attach(self.writer, self.waker)
+        self._fatal: Exception | None = None
+        self._log: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Invocation {self.state.execution_id} {self.supervisor!r} {self.writer!r}>"
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    async def run(self, fn: Callable[..., Any], checkpoint_token: str) -> Outcome:
+        """Run the handler and return the answer; raise what Lambda is to retry."""
+        outcome: list[Outcome] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.writer.run, checkpoint_token, name="durable checkpoint writer")
+                nursery.start_soon(self.waker.run, name="durable waker")
+                try:
+                    handled = await self._run_handler(fn)
+                    outcome.append(await self._conclude(handled))
+                finally:
+                    nursery.cancel_scope.cancel("the invocation is over")
+        except BaseExceptionGroup as group:
+            return self._unwrapped(group)
+        return outcome[0]
+
+    async def _run_handler(self, fn: Callable[..., Any]) -> Any:
+        """Run the user's handler: return its value or the ``Exception`` it raised, wrapped either way."""
+        root = ContextNode(self, prefix=None, parent_id=None)
+        handled: list[_Returned | _Raised] = []
+        try:
+            with self._handler_scope:
+                event = self.decoded_input()
+                context = self.context_for(root)
+                value = await run_context_here(root, lambda: call_context_body(fn, event, context))
+                handled.append(_Returned(value))
+        except Exception as error:  # noqa: BLE001  # the execution's failure, whatever it is
+            handled.append(_Raised(error))
+        self.supervisor.end()
+        return handled[0] if handled else None
+
+    async def _conclude(self, handled: _Returned | _Raised | None) -> Outcome:
+        if self._fatal is None and self.supervisor.is_suspended:
+            self._report_lost(handled)
+            return Pending()
+        try:
+            return await self._answer(handled)
+        except ServiceError as error:
+            if self.supervisor.is_suspended:  # the token was withheld while the last updates were sent
+                return Pending()
+            return _outcome_of(error)
+
+    async def _answer(self, handled: _Returned | _Raised | None) -> Outcome:
+        if self._fatal is not None:
+            handled = _Raised(self._fatal)
+        match handled:
+            case _Returned(value):
+                try:
+                    outcome: Outcome = Succeeded(self.encoded_result(value))
+                except Exception as error:  # noqa: BLE001  # a result that cannot be serialized fails the execution
+                    outcome = _outcome_of(error)
+            case _Raised(error):
+                outcome = _outcome_of(error)
+            case None:
+                # Cancelled, but not by a suspension: the writer has failed, and its error says the rest.
+                await trio.sleep_forever()
+        await self.writer.flush()
+        if isinstance(outcome, Succeeded) and not response_fits(outcome):
+            await self.writer.commit(self._execution_update(outcome))
+            return Succeeded("")
+        return outcome
+
+    def _execution_update(self, outcome: Succeeded) -> OperationUpdate:
+        return OperationUpdate(
+            id=f"execution-result-{self.clock.now()}",
+            type=OperationType.EXECUTION,
+            action=OperationAction.SUCCEED,
+            payload=outcome.result,
+        )
+
+    def _report_lost(self, handled: _Returned | _Raised | None) -> None:
+        """Log an exception of clean-up code that ran because of a suspension; it is not the execution's."""
+        if isinstance(handled, _Raised):
+            self.log.warning(
+                "an exception was raised while the execution was being suspended; the code runs again on resume",
+                error=repr(handled.error),
+            )
+
+    def _unwrapped(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
+        """Answer for what ended the nursery: the writer's error, or something that is no ``Exception``."""
+        leaves = list(_leaves(group))
+        for leaf in leaves:
+            if not isinstance(leaf, Exception):
+                raise leaf
+        for leaf in leaves:
+            if isinstance(leaf, ServiceError):
+                return _outcome_of(self._fatal or leaf)
+        raise leaves[0] if len(leaves) == 1 else group
+
+    # --- failing for good ---------------------------------------------------------------------------------
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Make *error* the outcome of this invocation, even if the user's code swallows it, and raise it."""
+        if self._fatal is None:
+            self._fatal = error
+        raise error
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether durable operations are refused."""
+        return self._fatal is not None or self.supervisor.is_closing
+
+    async def refuse(self) -> NoReturn:
+        """Refuse a durable operation, with the reason."""
+        if self._fatal is not None and not self.supervisor.is_closing:
+            await trio.lowlevel.checkpoint()
+            raise self._fatal
+        await self.supervisor.refuse()
+
+    # --- the handler's input, result, context -------------------------------------------------------------
+
+    def decoded_input(self) -> Any:
+        """Return the handler's input; an absent or empty one is ``{}``."""
+        text = self.state.input_payload
+        if not text:
+            return {}
+        return self.options.handler_serdes.deserialize(text, self._handler_serdes_context)
+
+    def encoded_result(self, value: Any) -> str:
+        """Return the text of the handler's result."""
+        return self.options.handler_serdes.serialize(value, self._handler_serdes_context)
+
+    @property
+    def _handler_serdes_context(self) -> SerdesContext:
+        return SerdesContext(self.state.execution_id, self.state.durable_execution_arn)
+
+    def context_for(self, node: ContextNode) -> DurableContext:
+        """Return the user's view of *node*."""
+        return DurableContext(node)
+
+    def remaining_seconds(self) -> float | None:
+        """Return how long Lambda lets this invocation go on; None if it does not say."""
+        ask = getattr(self.lambda_context, "get_remaining_time_in_millis", None)
+        return None if ask is None else max(0.0, ask() / 1000)
+
+    # --- logging ------------------------------------------------------------------------------------------
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        """What every line says about where it comes from."""
+        request_id = getattr(self.lambda_context, "aws_request_id", None)
+        fields = {"executionArn": self.state.durable_execution_arn, "requestId": request_id}
+        return {key: value for key, value in fields.items() if value is not None}
+
+    @property
+    def log(self) -> Any:
+        """The runtime's own logger."""
+        if self._log is None:
+            self._log = make_logger(self.log_fields, mode=self.options.replay_logging, is_replaying=None)
+        return self._log
+
+    def node_logger(self, node: ContextNode) -> Any:
+        """Return the logger of a context: silent while it replays."""
+        fields = dict(self.log_fields)
+        if node.parent_id is not None:
+            fields["parentId"] = node.parent_id
+        return make_logger(fields, mode=self.options.replay_logging, is_replaying=lambda: node.is_replaying)
+
+    def step_logger(self, step: StepContext) -> Any:
+        """Return the logger of a step's body, which only runs when it does not replay."""
+        fields = {
+            **self.log_fields,
+            "parentId": step.parent_id,
+            "operationId": step.operation_id,
+            "operationName": step.name,
+            "attempt": step.attempt,
+        }
+        fields = {key: value for key, value in fields.items() if value is not None}
+        return make_logger(fields, mode=self.options.replay_logging, is_replaying=None)
+
+
+class _Returned:
+    __match_args__ = ("value",)
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Raised:
+    __match_args__ = ("error",)
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

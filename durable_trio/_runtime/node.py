@@ -1,0 +1,171 @@
+"""A context as the runtime sees it: one place in the operation tree, owned by one task.
+
+**One owner.** A context belongs to the task that runs its body. Its operations take their ids from a counter,
+in the order in which the program asks for them; if two tasks asked, the order would be Trio's, which is
+deliberately random. So every use is checked: the wrong task, a step's body, or a context that has ended is
+refused with the remedy.
+
+**Ids at call time.** ``next_operation_id`` is called before anything is awaited.
+
+**Replaying.** A context replays as long as its code has run before, in an earlier invocation. It is at the
+end of its past when it
+
+- reaches an operation that is not recorded, or a step that has to run (again);
+- comes out of an operation that the previous invocation had not seen finished: that is where it was parked;
+- comes out of a recorded operation, has no record of the next one, and nothing completed between the
+  invocations. Then the previous one was cut off by a crash rather than suspended, and whether it got further
+  is not known. (After a suspension it may have got further without leaving a record, to await an operation
+  created before: the rule above finds that place.)
+
+So a line logged by a context appears once over any number of suspensions, and at least once over crashes.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import trio
+
+from durable_trio._protocol.ids import operation_id
+from durable_trio.exceptions import ContextUseError
+
+if TYPE_CHECKING:
+    from durable_trio._protocol.operation import OperationRecord
+    from durable_trio._runtime.invocation import Invocation
+    from durable_trio._runtime.operation import Operation
+
+current_node: ContextVar[ContextNode | None] = ContextVar("durable_trio_current_node", default=None)
+"""The context whose body runs here; inherited by tasks that the body starts."""
+
+
+class ContextNode:
+    """One context: where its operations get their ids, and who may use it.
+
+    *prefix* is what ids are made from (None at the root); *parent_id* is what operations record as their
+    parent. They differ for a virtual context, which records nothing of its own.
+    """
+
+    __slots__ = (
+        "_is_replaying",
+        "_next_id",
+        "_position",
+        "_safe_values",
+        "busy_with",
+        "invocation",
+        "is_ended",
+        "is_past",
+        "latest_end_at",
+        "owner",
+        "parent",
+        "parent_id",
+        "prefix",
+    )
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        *,
+        prefix: str | None,
+        parent_id: str | None,
+        parent: ContextNode | None = None,
+        is_past: bool = False,
+    ) -> None:
+        self.invocation = invocation
+        self.prefix = prefix
+        self.parent_id = parent_id
+        self.parent = parent
+        self.owner: trio.lowlevel.Task | None = None
+        self.busy_with: Operation[object] | None = None
+        self.is_ended = False
+        # A finished context whose body runs again: nothing new may come of it.
+        self.is_past: bool = is_past or (parent is not None and parent.is_past)
+        self.latest_end_at: int | None = None
+        self._position = 0
+        self._safe_values = 0
+        self._next_id = operation_id(prefix, 1)
+        self._is_replaying = invocation.state.get(self._next_id) is not None
+
+    def __repr__(self) -> str:
+        return f"<ContextNode {self.prefix or 'root'}, {self._position} operations>"
+
+    # --- ids ----------------------------------------------------------------------------------------------
+
+    def next_operation_id(self) -> str:
+        """Take the id of the next position."""
+        taken = self._next_id
+        self._position += 1
+        self._next_id = operation_id(self.prefix, self._position + 1)
+        return taken
+
+    def next_safe_value(self) -> int:
+        """Take the next number of the counter behind replay-safe values."""
+        self._safe_values += 1
+        return self._safe_values
+
+    # --- the owner ----------------------------------------------------------------------------------------
+
+    def check_use(self, what: str) -> None:
+        """Refuse to *what* from anywhere but the body of this context.
+
+        Raises:
+            ContextUseError: names what is wrong, and the remedy.
+        """
+        if self.owner is not None and self.owner is _current_task() and self.busy_with is None:
+            return
+        raise ContextUseError(f"cannot {what} here: {self._misuse()}")
+
+    def _misuse(self) -> str:
+        if self.is_ended:
+            return "its context has ended. Use a context only inside the function it was passed to."
+        if self.busy_with is not None and self.owner is _current_task():
+            return (
+                f"the context is busy with {self.busy_with.title}. A step's body must not use the context: move durable"
+                " operations out of the step, or into ctx.run_in_child_context."
+            )
+        return (
+            "it belongs to another task. The ids of its operations would depend on scheduling. To do several"
+            " things at once use ctx.all([...]) or ctx.map(...); to run durable code in a task of its own use"
+            " ctx.run_in_child_context(...)."
+        )
+
+    def is_current_or_above(self) -> bool:
+        """Tell whether the calling task runs the body of this context, or of one inside it."""
+        node = current_node.get()
+        if node is None or node.owner is not _current_task():
+            return False
+        while node is not None:
+            if node is self:
+                return True
+            node = node.parent
+        return False
+
+    # --- replay -------------------------------------------------------------------------------------------
+
+    @property
+    def is_replaying(self) -> bool:
+        """Tell whether the code that runs now has run in an earlier invocation."""
+        return self._is_replaying
+
+    def entering(self, record: OperationRecord | None, *, runs: bool = False) -> None:
+        """Note that an operation is reached; *runs* says that a body of the user's is about to run."""
+        if record is None or runs:
+            self._is_replaying = False
+
+    def leaving(self, id_: str, *, was_settled: bool) -> None:
+        """Note that an operation is through; *was_settled*: the previous invocation saw it finished."""
+        state = self.invocation.state
+        record = state.get(id_)
+        if record is not None and record.ended_at is not None:
+            self.latest_end_at = max(record.ended_at, self.latest_end_at or 0)
+        if self._is_replaying and (
+            not was_settled or (not state.was_resumed and state.get(self._next_id) is None)
+        ):
+            self._is_replaying = False
+
+
+def _current_task() -> trio.lowlevel.Task | None:
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:  # a worker thread, or no Trio at all
+        return None

@@ -1,0 +1,266 @@
+"""``Operation[T]``: what every operation method returns.
+
+An operation has its id from the moment it is created, and does nothing until it is awaited or given to a
+combinator. It runs once. Awaiting it again gives the same outcome; what was cancelled because it lost (in a
+fail-fast ``all``, say) cannot be had again, except for what is still pending at the service.
+
+A subclass implements ``_execute``: replay, or do it and record it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import trio
+
+from durable_trio._protocol.operation import OperationUpdate
+from durable_trio._protocol.replay import Identity, difference
+from durable_trio.exceptions import ContextUseError, NonDeterministicExecutionError, OperationCancelledError
+from durable_trio.serdes import SerdesContext
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from durable_trio._protocol.operation import (
+        ErrorObject,
+        OperationAction,
+        OperationRecord,
+        OperationType,
+        UpdateOptions,
+    )
+    from durable_trio._runtime.invocation import Invocation
+    from durable_trio._runtime.node import ContextNode
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Stage(Enum):
+    CREATED = "created"
+    CLAIMED = "given to a combinator"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Operation(ABC, Generic[T_co]):
+    """A durable operation, to be awaited.
+
+    Attributes:
+        id: the operation's id in the execution.
+        name: its name, or None.
+
+    Awaiting returns the operation's value or raises its error, the same on the first run and on replay. It is
+    always a Trio checkpoint. If the await is cancelled, what was recorded stays recorded.
+    """
+
+    __slots__ = ("__weakref__", "_identity", "_node", "_stage", "_value", "id", "name")
+
+    kind: ClassVar[str] = "operation"
+    is_unrecorded: ClassVar[bool] = False
+    """It never has a record of its own: its outcome comes from the operations in it, each time."""
+    _may_be_awaited_after_cancellation: ClassVar[bool] = False
+
+    def __init__(self, node: ContextNode, identity: Identity) -> None:
+        self._node = node
+        self._identity = identity
+        self.id = identity.id
+        self.name = identity.name
+        self._stage = _Stage.CREATED
+        self._value: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.title} {self._stage.value}>"
+
+    @property
+    def title(self) -> str:
+        """What to call the operation in a message."""
+        return f"{self.kind} {self.name!r}" if self.name else f"{self.kind} {self.id[:8]}"
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        return self._perform().__await__()
+
+    def __del__(self) -> None:
+        # Half-made objects (an error in __init__) have no stage.
+        if getattr(self, "_stage", None) is _Stage.CREATED and not self._invocation.is_closing:
+            warnings.warn(f"{self.title} was never awaited", RuntimeWarning, stacklevel=1, source=self)
+
+    @property
+    def _invocation(self) -> Invocation:
+        return self._node.invocation
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _execute(self) -> T_co:
+        """Replay the operation, or do it and record it."""
+
+    async def _perform(self) -> T_co:
+        """Await the operation in the task that owns its context."""
+        self._check_await()
+        if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
+            await trio.lowlevel.checkpoint()
+            return self.value
+        self._claim("awaited")
+        node = self._awaiting_node
+        node.busy_with = self
+        try:
+            await self.run()
+        finally:
+            node.busy_with = None
+        return self.value
+
+    @property
+    def _awaiting_node(self) -> ContextNode:
+        """The context whose body awaits the operation."""
+        return self._node
+
+    def _check_await(self) -> None:
+        self._node.check_use(f"await {self.title}")
+
+    def claim(self, combinator: str, node: ContextNode) -> None:
+        """Give the operation to a combinator of *node*.
+
+        Raises:
+            ContextUseError: it belongs to another context, or is awaited already.
+        """
+        if not self._belongs_to(node):
+            raise ContextUseError(f"cannot give {self.title} to {combinator}: it belongs to another context")
+        if self._stage not in (_Stage.SUCCEEDED, _Stage.FAILED):
+            self._claim(f"given to {combinator}")
+            self._stage = _Stage.CLAIMED
+
+    def _belongs_to(self, node: ContextNode) -> bool:
+        return self._node is node
+
+    def _claim(self, how: str) -> None:
+        if self._stage is _Stage.CANCELLED and not self._may_be_awaited_after_cancellation:
+            raise OperationCancelledError(
+                f"{self.title} was cancelled, because what it was part of had been decided without it"
+            )
+        if self._stage in (_Stage.CLAIMED, _Stage.RUNNING):
+            raise ContextUseError(f"{self.title} cannot be {how}: it is {self._stage.value} already")
+
+    async def run(self) -> None:
+        """Run the operation to its end and keep the outcome; an ``Exception`` is an outcome, too."""
+        if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
+            await trio.lowlevel.checkpoint()
+            return
+        if self._invocation.is_closing:
+            await self._invocation.refuse()
+        self._stage = _Stage.RUNNING
+        was_settled = self.was_settled()
+        try:
+            self._value = await self._execute()
+        except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
+            self._value = error
+            self._stage = _Stage.FAILED
+        except BaseException:
+            self._stage = _Stage.CANCELLED
+            raise
+        else:
+            self._stage = _Stage.SUCCEEDED
+        self._awaiting_node.leaving(self.id, was_settled=was_settled)
+
+    def was_settled(self) -> bool:
+        """Tell, before it runs, whether the previous invocation had come past this operation."""
+        return self._invocation.state.is_settled(self.id)
+
+    @property
+    def error(self) -> Exception | None:
+        """The error it ended with; None if it has not ended, or succeeded."""
+        return self._value if self._stage is _Stage.FAILED else None
+
+    @property
+    def value(self) -> T_co:
+        """The value it ended with. Raises its error if it failed."""
+        if self._stage is _Stage.FAILED:
+            raise self._value
+        value: T_co = self._value
+        return value
+
+    # --- wire ---------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        action: OperationAction,
+        *,
+        payload: str | None = None,
+        error: ErrorObject | None = None,
+        options: UpdateOptions | None = None,
+    ) -> OperationUpdate:
+        """Return the update that asks for *action* on this operation."""
+        identity = self._identity
+        return OperationUpdate(
+            identity.id,
+            identity.type,
+            action,
+            identity.parent_id,
+            identity.name,
+            identity.sub_type,
+            payload,
+            error,
+            options,
+        )
+
+    @property
+    def serdes_context(self) -> SerdesContext:
+        """What a serializer is told about the payload."""
+        return SerdesContext(
+            operation_id=self.id,
+            execution_arn=self._invocation.state.durable_execution_arn,
+            name=self.name,
+        )
+
+    # --- identity -----------------------------------------------------------------------------------------
+
+    def recorded(self) -> OperationRecord | None:
+        """Return the record of this operation, after making sure that it is this operation's.
+
+        Raises:
+            NonDeterministicExecutionError: it is the record of something else; the execution fails.
+        """
+        record = self._invocation.state.get(self.id)
+        if record is None:
+            if self._node.is_past:
+                self._invocation.fail(
+                    NonDeterministicExecutionError(
+                        f"{self.title} is new, but its context has finished: a context whose result is too big to"
+                        " keep runs its body again, and must ask for the operations that it asked for before."
+                    )
+                )
+            return None
+        differs = difference(record, self._identity)
+        if differs is None:
+            return record
+        if differs.only_default_name:
+            self._invocation.log.warning(
+                "default name changed", operationId=self.id, recorded=record.name, now=self.name
+            )
+            return record
+        self._invocation.fail(
+            NonDeterministicExecutionError(
+                f"{self.title} does not match what was recorded at this place:\n{differs.text}\n"
+                "The code has changed since the execution started, or its order of operations depends on something"
+                " that is not recorded (time, randomness, iteration over a set, plain tasks). Deploy changed code"
+                " under a new version, and decide by recorded values only."
+            )
+        )
+
+
+def identity_of(
+    node: ContextNode, type_: OperationType, sub_type: str, name: str | None, *, is_default_name: bool = False
+) -> Identity:
+    """Take the next id of *node* for an operation of this kind."""
+    return Identity(
+        id=node.next_operation_id(),
+        type=type_,
+        sub_type=sub_type,
+        name=name,
+        parent_id=node.parent_id,
+        is_default_name=is_default_name,
+    )

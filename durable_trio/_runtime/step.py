@@ -1,0 +1,185 @@
+"""``ctx.step``: a body whose result is recorded, with retries.
+
+At-least-once: START is queued and rides along with the end; a body that was cut off runs again as the same
+attempt. At-most-once: START is durable before the body runs; if it is found started later, the body may have
+had its effect, so it does not run again as this attempt: ``StepInterruptedError`` goes to the retry strategy
+like any other failure.
+
+A failed attempt is recorded with the delay its strategy chose (the strategy is never asked again on replay),
+and the step parks until the service says that the delay is over.
+
+What comes back is the decoded copy of what was stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+import trio
+
+from durable_trio._protocol.operation import ErrorObject, OperationAction, StepOptions
+from durable_trio._protocol.replay import (
+    Identity,
+    Interrupted,
+    Park,
+    RaiseRecorded,
+    Replay,
+    RunAttempt,
+    decide_step,
+)
+from durable_trio._runtime.bodies import call_body
+from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
+from durable_trio._runtime.operation import Operation
+from durable_trio.exceptions import (
+    ContextUseError,
+    SerDesError,
+    SizeLimitError,
+    StepError,
+    StepInterruptedError,
+    StepTimeoutError,
+)
+from durable_trio.retries import delay_seconds
+from durable_trio.step_context import StepContext, _current_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durable_trio._runtime.node import ContextNode
+    from durable_trio.retries import RetryStrategy
+    from durable_trio.serdes import SerDes
+
+T_co = TypeVar("T_co", covariant=True)
+
+# Trying again cannot help: the value or the program is at fault.
+_NEVER_RETRIED: Final = (SerDesError, SizeLimitError, ContextUseError)
+
+_RETRYING: Final = object()
+
+
+class StepOperation(Operation[T_co]):
+    """A step; see the module's theory."""
+
+    __slots__ = ("_args", "_at_most_once", "_fn", "_retry", "_serdes", "_timeout_seconds")
+
+    kind: ClassVar[str] = "step"
+
+    def __init__(
+        self,
+        node: ContextNode,
+        identity: Identity,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        retry: RetryStrategy,
+        at_most_once: bool,
+        timeout_seconds: float | None,
+        serdes: SerDes,
+    ) -> None:
+        super().__init__(node, identity)
+        self._fn = fn
+        self._args = args
+        self._retry = retry
+        self._at_most_once = at_most_once
+        self._timeout_seconds = timeout_seconds
+        self._serdes = serdes
+
+    async def _execute(self) -> T_co:
+        invocation = self._invocation
+        record = self.recorded()
+        while True:
+            match decide_step(record, at_most_once=self._at_most_once):
+                case Replay(payload):
+                    await trio.lowlevel.checkpoint()
+                    return self._decoded(payload)
+                case RaiseRecorded(_, error):
+                    await trio.lowlevel.checkpoint()
+                    raise recorded_error(error, StepError, self._identity)
+                case Park(due_at):
+                    await invocation.supervisor.park(self.id, due_at)
+                case Interrupted(attempt):
+                    self._node.entering(record, runs=True)
+                    await self._fail_attempt(self._interruption(attempt), attempt)
+                case RunAttempt(attempt, must_start):
+                    self._node.entering(record, runs=True)
+                    value = await self._run_attempt(attempt, must_start=must_start)
+                    if value is not _RETRYING:
+                        return value  # type: ignore[no-any-return]  # decoded: only the user knows its type
+            record = invocation.state.get(self.id)
+
+    async def _run_attempt(self, attempt: int, *, must_start: bool) -> Any:
+        """Run the body once and record its end; ``_RETRYING`` if there is to be another attempt."""
+        writer = self._invocation.writer
+        if must_start:
+            start = self.update(OperationAction.START)
+            if self._at_most_once:
+                await writer.commit(start)
+            else:
+                writer.record_soon(start)
+        try:
+            value = await self._run_body(attempt)
+            payload = self._serdes.serialize(value, self.serdes_context)
+            succeed = writer.sized(self.update(OperationAction.SUCCEED, payload=payload))
+        except Exception as error:  # noqa: BLE001  # the attempt's failure, whatever it is
+            await self._fail_attempt(error, attempt)
+            return _RETRYING
+        await writer.commit(succeed)
+        return self._decoded(payload)
+
+    async def _run_body(self, attempt: int) -> Any:
+        invocation = self._invocation
+        step = StepContext(
+            operation_id=self.id,
+            parent_id=self._identity.parent_id,
+            name=self.name,
+            attempt=attempt,
+            execution_arn=invocation.state.durable_execution_arn,
+            make_logger=invocation.step_logger,
+        )
+        token = _current_step.set(step)
+        try:
+            if self._timeout_seconds is None:
+                return await call_body(self._fn, *self._args)
+            with trio.move_on_after(self._timeout_seconds):
+                return await call_body(self._fn, *self._args)
+            raise StepTimeoutError(
+                f"step {self.name or self.id!r} took longer than {self._timeout_seconds:g} s"
+            )
+        finally:
+            _current_step.reset(token)
+
+    async def _fail_attempt(self, error: Exception, attempt: int) -> None:
+        """Record a failed attempt: return if there is to be another one, else raise the step's error."""
+        if is_fatal(error):
+            self._invocation.fail(error)
+        error, recorded, delay = self._verdict(error, attempt)
+        writer = self._invocation.writer
+        if delay is not None:
+            options = StepOptions(next_attempt_delay_seconds=delay)
+            await writer.commit(self.update(OperationAction.RETRY, error=recorded, options=options))
+            return
+        await writer.commit(self.update(OperationAction.FAIL, error=recorded))
+        raise recorded_error(recorded, StepError, self._identity) from None
+
+    def _verdict(self, error: Exception, attempt: int) -> tuple[Exception, ErrorObject, int | None]:
+        """Return the error, what is recorded of it, and the delay to the next attempt (None: there is none)."""
+        try:
+            recorded = error_object(error)
+            answer = None if isinstance(error, _NEVER_RETRIED) else self._retry(error, attempt)
+            return error, recorded, None if answer is None else delay_seconds(answer)
+        except Exception as broken:  # noqa: BLE001  # a strategy or an error that cannot be recorded fails the step
+            broken.__context__ = error
+            return broken, error_object(broken), None
+
+    def _interruption(self, attempt: int) -> StepInterruptedError:
+        return StepInterruptedError(
+            f"attempt {attempt} of at-most-once step {self.name or self.id!r} was interrupted before its end was"
+            " recorded; it may have had its effect",
+            operation_id=self.id,
+            operation_name=self.name,
+        )
+
+    def _decoded(self, payload: str | None) -> T_co:
+        if payload is None:
+            return None  # type: ignore[return-value]  # a step closed without a payload has the value None
+        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
+        return value

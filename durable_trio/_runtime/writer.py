@@ -1,0 +1,325 @@
+"""The checkpoint writer: the one actor that talks to the service about this execution.
+
+It owns the checkpoint token. A token is used once: each answer brings the next one, which replaces it in a
+local variable of the writer and nowhere else. So there are never two calls in flight, and nobody else can
+hold a stale token.
+
+Actors send it updates over one memory channel, in the order in which they want them recorded, and that is
+the order in which they are recorded. There are two verbs: ``commit`` returns when the update is durable,
+``record_soon`` only queues it. The second is for what can be recomputed if it is lost and is queued before
+whatever depends on it: the START of an at-least-once step or of a context, the end of a child context.
+
+**When it sends.** As soon as somebody waits, and no sooner than the tasks that can run have run: while a call
+is in flight the next batch accumulates; there is no timed window in front of a waiter. The supervisor's count
+says when every running actor is waiting for the writer. When some are elsewhere (in a step's body, on the
+network), the writer lets the scheduler go round until a round has brought nothing new. Updates that nobody
+waits for ride along, or go after a short linger, or at once when nothing can run any more.
+
+**What it does with an answer.** The operations in it are merged into the state; then whoever committed in
+this batch is released, and whoever is parked on an operation that has changed is woken. The supervisor is
+asked last whether the invocation has come to rest.
+
+**Failure.** A refused call ends the writer with the error; the nursery it runs in cancels the handler. No
+error is stored and nobody goes on without a durable answer. An answer without a token is no failure: this
+invocation may not checkpoint any more, and suspends (or is complete, if the batch held its end).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import outcome
+import trio
+
+from durable_trio._protocol import limits
+from durable_trio._protocol.batching import MAX_UPDATE_BYTES, encoded_bytes, take_batch
+from durable_trio._protocol.operation import OperationType, OperationUpdate
+from durable_trio.exceptions import CheckpointError, SizeLimitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durable_trio._protocol.operation import OperationRecord
+    from durable_trio._protocol.state import ExecutionState
+    from durable_trio._runtime.supervisor import Supervisor
+    from durable_trio.clients import ServiceClient
+    from durable_trio.clock import Clock
+
+LINGER_SECONDS: Final = 0.05
+"""How long updates that nobody waits for may stay behind."""
+
+_QUIET_ROUNDS: Final = 2
+
+
+class SizedUpdate:
+    """An update that is known to fit a request, with its size in it."""
+
+    __slots__ = ("encoded_bytes", "update")
+
+    def __init__(self, update: OperationUpdate, size: int) -> None:
+        self.update = update
+        self.encoded_bytes = size
+
+
+class _Entry:
+    """One message to the writer: an update or nothing, and who waits for it."""
+
+    __slots__ = ("encoded_bytes", "is_actor", "task", "update")
+
+    def __init__(
+        self,
+        update: OperationUpdate | None,
+        size: int,
+        task: trio.lowlevel.Task | None = None,
+        *,
+        is_actor: bool = False,
+    ) -> None:
+        self.update = update
+        self.encoded_bytes = size
+        self.task = task
+        self.is_actor = is_actor
+
+
+class CheckpointWriter:
+    """Sends operation updates in order, one call at a time; see the module's theory."""
+
+    def __init__(
+        self, client: ServiceClient, state: ExecutionState, supervisor: Supervisor, clock: Clock
+    ) -> None:
+        self._client = client
+        self._state = state
+        self._supervisor = supervisor
+        self._clock = clock
+        self._inbox_send, self._inbox = trio.open_memory_channel[_Entry](math.inf)
+        self._queue: deque[_Entry] = deque()
+        self._undone = 0  # entries in inbox, queue and flight: what is not durable yet
+        self._waiters = 0  # those of them that somebody waits for ...
+        self._waiting_actors = 0  # ... and of these, the ones that the supervisor counts as running
+        self._in_flight: list[_Entry] = []
+        self._durable = 0
+        self._linger = trio.CancelScope()
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        in_flight = len(self._in_flight)
+        return (
+            f"<CheckpointWriter {self._undone - in_flight} queued, {in_flight} in flight,"
+            f" {self._durable} durable>"
+        )
+
+    # --- what actors call ---------------------------------------------------------------------------------
+
+    def sized(self, update: OperationUpdate) -> SizedUpdate:
+        """Measure *update*, for a caller that has to know before it goes on whether it can be sent.
+
+        Raises:
+            SizeLimitError: it is too big to be sent.
+        """
+        size = encoded_bytes(update)
+        if size > MAX_UPDATE_BYTES:
+            raise SizeLimitError(
+                f"operation {update.name or update.id!r} is too big to be checkpointed: its {update.action} takes"
+                f" {size:,} bytes encoded, and a checkpoint request holds {MAX_UPDATE_BYTES:,}. Store the data"
+                " elsewhere and return a reference to it."
+            )
+        return SizedUpdate(update, size)
+
+    def record_soon(self, update: OperationUpdate | SizedUpdate) -> None:
+        """Queue *update*; it is recorded before anything queued later.
+
+        Raises:
+            SizeLimitError: it is too big to be sent.
+        """
+        sized = update if isinstance(update, SizedUpdate) else self.sized(update)
+        self._put(_Entry(sized.update, sized.encoded_bytes))
+
+    async def commit(self, *updates: OperationUpdate | SizedUpdate) -> None:
+        """Record *updates* and return once the service has stored them.
+
+        If cancelled while waiting, they may still be stored: they were already queued.
+
+        Raises:
+            SizeLimitError: one is too big to be sent; none of them was queued.
+        """
+        sized = [update if isinstance(update, SizedUpdate) else self.sized(update) for update in updates]
+        for earlier in sized[:-1]:
+            self.record_soon(earlier)
+        await self._put_and_wait(sized[-1].update, sized[-1].encoded_bytes)
+
+    async def flush(self) -> None:
+        """Return once everything queued so far is durable."""
+        if self._undone:
+            await self._put_and_wait(None, 0)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def refresh(self) -> None:
+        """Ask the service what has changed, by a checkpoint without updates if there are none."""
+        await self._put_and_wait(None, 0, is_actor=False)
+
+    # --- what the supervisor calls ------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is queued, nothing is in flight."""
+        return self._undone == 0
+
+    def send_now(self) -> None:
+        """Do not linger: nobody is left who could add to the batch."""
+        self._linger.cancel("nothing can run")
+
+    # --- the actor ----------------------------------------------------------------------------------------
+
+    async def run(self, checkpoint_token: str) -> None:
+        """Send what is queued, until cancelled, or until the service withholds the next token.
+
+        Raises:
+            ServiceError: a call was refused or never got through; the invocation is over.
+        """
+        token: str | None = checkpoint_token
+        try:
+            while token is not None:
+                await self._gather()
+                token = await self._send(token, take_batch(self._queue))
+                self._supervisor.settle()
+        finally:
+            self._is_closed = True
+            self._give_up()
+
+    async def _gather(self) -> None:
+        """Fill the queue: return when it is time to send."""
+        if not self._queue:
+            self._queue.append(await self._inbox.receive())
+        self._drain_inbox()
+        if self._may_linger:
+            with trio.move_on_after(LINGER_SECONDS) as self._linger:
+                while self._may_linger:
+                    self._queue.append(await self._inbox.receive())
+                    self._drain_inbox()
+        quiet_rounds = 0
+        while (
+            quiet_rounds < _QUIET_ROUNDS
+            and self._waiting_actors < self._supervisor.running
+            and len(self._queue) < limits.MAX_UPDATES_PER_CHECKPOINT
+        ):
+            await trio.lowlevel.checkpoint()
+            quiet_rounds = 0 if self._drain_inbox() else quiet_rounds + 1
+
+    @property
+    def _may_linger(self) -> bool:
+        return (
+            self._waiters == 0
+            and self._supervisor.running > 0
+            and len(self._queue) < limits.MAX_UPDATES_PER_CHECKPOINT
+        )
+
+    def _drain_inbox(self) -> bool:
+        """Move what has arrived to the queue; tell whether there was anything."""
+        before = len(self._queue)
+        try:
+            while True:
+                self._queue.append(self._inbox.receive_nowait())
+        except trio.WouldBlock:
+            return len(self._queue) > before
+
+    async def _send(self, token: str, batch: list[_Entry]) -> str | None:
+        updates = [entry.update for entry in batch if entry.update is not None]
+        self._in_flight = batch
+        response = await self._client.checkpoint(
+            durable_execution_arn=self._state.durable_execution_arn,
+            checkpoint_token=token,
+            updates=updates,
+            client_token=os.urandom(16).hex(),
+        )
+        operations = list(response.operations)
+        if response.next_marker and response.checkpoint_token is not None:
+            operations += await self._rest_of_state(response.checkpoint_token, response.next_marker)
+        self._in_flight = []
+        self._undone -= len(batch)
+        self._durable += len(updates)
+        changed = self._state.merge(operations)
+        if updates:
+            self._apply_unanswered(updates, operations)
+        if response.checkpoint_token is None:
+            self._token_withheld(updates, batch)
+            return None
+        self._release(batch)
+        self._supervisor.wake(changed)
+        return response.checkpoint_token
+
+    async def _rest_of_state(self, token: str, marker: str) -> list[OperationRecord]:
+        operations: list[OperationRecord] = []
+        while marker:
+            page = await self._client.get_state(
+                durable_execution_arn=self._state.durable_execution_arn,
+                checkpoint_token=token,
+                marker=marker,
+                max_items=limits.MAX_PAGE_SIZE,
+            )
+            operations += page.operations
+            marker = page.next_marker
+        return operations
+
+    def _apply_unanswered(
+        self, updates: Sequence[OperationUpdate], operations: Sequence[OperationRecord]
+    ) -> None:
+        """Record the effect of updates that the answer does not repeat."""
+        answered = {record.id for record in operations}
+        for update in updates:
+            if update.id not in answered and update.type is not OperationType.EXECUTION:
+                self._state.apply(update, self._clock.now())
+
+    def _token_withheld(self, updates: Sequence[OperationUpdate], batch: list[_Entry]) -> None:
+        if updates and updates[-1].type is OperationType.EXECUTION:
+            self._release(batch)  # the execution is complete
+        else:
+            # What was sent is durable; waiters unwind with the suspension.
+            self._supervisor.suspend("the service withheld the checkpoint token")
+
+    def _release(self, batch: list[_Entry]) -> None:
+        for entry in batch:
+            if entry.task is not None:
+                task = entry.task
+                self._forget_waiter(entry)
+                trio.lowlevel.reschedule(task)
+
+    def _give_up(self) -> None:
+        """Unwind whoever still waits: the handler is cancelled; who shields itself from that is told."""
+        self._supervisor.cancel_handler("the checkpoint writer has ended")
+        self._drain_inbox()
+        for entry in [*self._in_flight, *self._queue]:
+            if entry.task is not None:
+                task = entry.task
+                self._forget_waiter(entry)
+                error = CheckpointError("the invocation is ending: this checkpoint may not have been stored")
+                trio.lowlevel.reschedule(task, outcome.Error(error))
+
+    # --- the mailbox --------------------------------------------------------------------------------------
+
+    def _put(self, entry: _Entry) -> None:
+        self._undone += 1
+        self._inbox_send.send_nowait(entry)
+
+    async def _put_and_wait(
+        self, update: OperationUpdate | None, size: int, *, is_actor: bool = True
+    ) -> None:
+        if self._is_closed:
+            await self._supervisor.refuse()
+        entry = _Entry(update, size, trio.lowlevel.current_task(), is_actor=is_actor)
+        self._waiters += 1
+        self._waiting_actors += is_actor
+        self._put(entry)
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self._forget_waiter(entry)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _forget_waiter(self, entry: _Entry) -> None:
+        entry.task = None
+        self._waiters -= 1
+        self._waiting_actors -= entry.is_actor

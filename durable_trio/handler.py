@@ -1,0 +1,183 @@
+"""``@durable_execution``: from an async function to a Lambda entry point.
+
+The object it makes is called by Lambda like any handler, ``handler(event, context)``, and then runs one
+invocation in one ``trio.run``. Inside a Trio run that exists already, await ``handler.invoke(...)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+import trio
+
+from durable_trio._runtime.bodies import is_async_function
+from durable_trio._runtime.invocation import run_invocation
+from durable_trio._runtime.options import HandlerOptions
+from durable_trio.clients import ServiceClient
+from durable_trio.config import ReplayLogging
+from durable_trio.exceptions import ConfigurationError, ValidationError
+from durable_trio.serdes import SerDes, json_serdes, plain_json
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["DurableHandler", "durable_execution"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DurableHandler(Generic[P, R]):
+    """A durable function as Lambda calls it.
+
+    Attributes:
+        fn: the wrapped function, for unit tests that pass a context of their own.
+    """
+
+    def __init__(
+        self, fn: Callable[P, Awaitable[R]], *, options: HandlerOptions, client: ServiceClient | None
+    ) -> None:
+        self.fn = fn
+        self._options = options
+        self._client = client
+        functools.update_wrapper(self, fn)
+
+    def __repr__(self) -> str:
+        return f"<DurableHandler {getattr(self.fn, '__qualname__', self.fn)!s}>"
+
+    def __call__(self, event: Any, lambda_context: Any = None) -> dict[str, Any]:
+        """Run one invocation in a Trio run of its own; this is the Lambda entry point.
+
+        Returns:
+            The answer to the service: ``{"Status": "SUCCEEDED" | "FAILED" | "PENDING", ...}``.
+
+        Raises:
+            ConfigurationError: called inside a Trio run, or *event* is not a durable invocation.
+            DurableError: this invocation failed and another may succeed; Lambda invokes again.
+        """
+        if trio.lowlevel.in_trio_run():
+            raise ConfigurationError(
+                "a durable handler cannot be called inside a Trio run: await handler.invoke(event, context)"
+            )
+        return trio.run(self.invoke, event, lambda_context)
+
+    async def invoke(
+        self, event: Any, lambda_context: Any = None, *, client: ServiceClient | None = None
+    ) -> dict[str, Any]:
+        """Run one invocation inside the Trio run of the caller (``anyio.run(..., backend="trio")``, too).
+
+        *client* is the service to talk to; by default the handler's own, else AWS. Raises as calling does.
+        If cancelled, the invocation ends without an answer; what was recorded stays recorded.
+        """
+        _require_trio()
+        service = client or self._client or _default_client()
+        return await run_invocation(self.fn, event, lambda_context, options=self._options, client=service)
+
+
+def _require_trio() -> None:
+    if trio.lowlevel.in_trio_task():
+        return
+    raise ConfigurationError(
+        "handler.invoke(...) runs on Trio. Under anyio use anyio.run(main, backend='trio'); from an asyncio"
+        " program call the handler in a thread: await anyio.to_thread.run_sync(handler, event, context)"
+    )
+
+
+@functools.cache
+def _default_client() -> ServiceClient:
+    from durable_trio.clients.aws import AwsClient  # boto3 costs cold start
+
+    return AwsClient()
+
+
+@overload
+def durable_execution(fn: Callable[P, Awaitable[R]], /) -> DurableHandler[P, R]: ...
+
+
+@overload
+def durable_execution(
+    fn: None = None,
+    /,
+    *,
+    client: ServiceClient | None = ...,
+    serdes: SerDes | None = ...,
+    handler_serdes: SerDes | None = ...,
+    replay_logging: ReplayLogging = ...,
+) -> Callable[[Callable[P, Awaitable[R]]], DurableHandler[P, R]]: ...
+
+
+@overload
+def durable_execution(
+    fn: Callable[P, Awaitable[R]],
+    /,
+    *,
+    client: ServiceClient | None = ...,
+    serdes: SerDes | None = ...,
+    handler_serdes: SerDes | None = ...,
+    replay_logging: ReplayLogging = ...,
+) -> DurableHandler[P, R]: ...
+
+
+def durable_execution(
+    fn: Any = None,
+    /,
+    *,
+    client: ServiceClient | None = None,
+    serdes: SerDes | None = None,
+    handler_serdes: SerDes | None = None,
+    replay_logging: ReplayLogging = ReplayLogging.SUPPRESS_ALL,
+) -> Any:
+    """Make an async function ``fn(event, ctx)`` a durable function.
+
+    Use it bare, with options, or as a call; an object with ``async def handle(self, event, ctx)`` is accepted
+    as well.
+
+    Args:
+        client: the durable execution service; by default AWS, through boto3.
+        serdes: for operations that are given none of their own; by default lossless JSON.
+        handler_serdes: for the handler's input and result; by default plain JSON.
+        replay_logging: what contexts log while they replay; by default nothing.
+
+    Raises:
+        ConfigurationError: *fn* is not async.
+        ValidationError: an option is not what it should be.
+    """
+    if client is not None and not isinstance(client, ServiceClient):
+        raise ValidationError(
+            f"client must have the methods checkpoint and get_state, and {client!r} has not"
+        )
+    for argument, value in (("serdes", serdes), ("handler_serdes", handler_serdes)):
+        if value is not None and not isinstance(value, SerDes):
+            raise ValidationError(
+                f"{argument} must have the methods serialize and deserialize, and {value!r} has not"
+            )
+    try:
+        mode = ReplayLogging(replay_logging)
+    except ValueError:
+        raise ValidationError(
+            f"replay_logging must be one of {', '.join(ReplayLogging)}, not {replay_logging!r}"
+        ) from None
+    options = HandlerOptions(
+        serdes=serdes or json_serdes(),
+        handler_serdes=handler_serdes or plain_json,
+        replay_logging=mode,
+    )
+
+    def decorate(function: Any) -> DurableHandler[Any, Any]:
+        return DurableHandler(_async_function(function), options=options, client=client)
+
+    return decorate if fn is None else decorate(fn)
+
+
+def _async_function(fn: Any) -> Any:
+    handle = getattr(fn, "handle", None)
+    if not isinstance(fn, type) and handle is not None and is_async_function(handle):
+        return handle
+    if is_async_function(fn):
+        return fn
+    what = "an async generator" if inspect.isasyncgenfunction(fn) else f"{fn!r}"
+    raise ConfigurationError(
+        f"a durable handler must be an async function (event, ctx), not {what}: declare it with 'async def'"
+    )
