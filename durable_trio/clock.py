@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Clock"]
 
@@ -22,11 +27,13 @@ class Clock:
     the system's time.
     """
 
-    __slots__ = ("_offset_seconds",)
+    __slots__ = ("_holders", "_jumps_after", "_offset_seconds")
 
     def __init__(self, epoch_at: int | None = None) -> None:
         now_seconds = time.time() if epoch_at is None else epoch_at / 1000
         self._offset_seconds = now_seconds - trio.current_time()
+        self._holders = 0
+        self._jumps_after = math.inf
 
     def now(self) -> int:
         """Return the current instant in epoch milliseconds."""
@@ -40,3 +47,31 @@ class Clock:
     async def sleep_until(self, at: int) -> None:
         """Sleep until the instant *at*."""
         await trio.sleep_until(self.trio_deadline(at))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep virtual time still while work goes on where Trio cannot see it: in a worker thread.
+
+        Trio's ``MockClock`` jumps when every task is blocked, and a task that waits for a thread is. With any
+        other clock this does nothing.
+        """
+        clock = trio.lowlevel.current_clock()
+        if not isinstance(clock, _JumpingClock):
+            yield
+            return
+        if self._holders == 0:
+            self._jumps_after, clock.autojump_threshold = clock.autojump_threshold, math.inf
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if self._holders == 0:
+                clock.autojump_threshold = self._jumps_after
+
+
+@runtime_checkable
+class _JumpingClock(Protocol):
+    """``trio.testing.MockClock``, without importing ``trio.testing``."""
+
+    autojump_threshold: float

@@ -24,6 +24,8 @@ from durable_trio.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from durable_trio.clock import Clock
+
 MAX_BODY_THREADS: Final = 40
 """How many plain functions run at once in one invocation."""
 
@@ -63,11 +65,12 @@ def refuse_generator(argument: str, fn: Any) -> None:
         raise ConfigurationError(f"{argument} must be a function, not a generator function: {fn!r}")
 
 
-async def call_body(fn: Callable[..., Any], *args: Any) -> Any:
+async def call_body(clock: Clock, fn: Callable[..., Any], *args: Any) -> Any:
     """Run a step's body, a submitter or a check: inline if it is async, else in a worker thread."""
     if is_async_function(fn):
         return await fn(*args)
-    result = await trio.to_thread.run_sync(functools.partial(fn, *args), limiter=body_limiter())
+    with clock.held():
+        result = await trio.to_thread.run_sync(functools.partial(fn, *args), limiter=body_limiter())
     return await result if inspect.isawaitable(result) else result
 
 

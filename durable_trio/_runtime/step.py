@@ -138,9 +138,9 @@ class StepOperation(Operation[T_co]):
         token = _current_step.set(step)
         try:
             if self._timeout_seconds is None:
-                return await call_body(self._fn, *self._args)
+                return await call_body(invocation.clock, self._fn, *self._args)
             with trio.move_on_after(self._timeout_seconds):
-                return await call_body(self._fn, *self._args)
+                return await call_body(invocation.clock, self._fn, *self._args)
             raise StepTimeoutError(
                 f"step {self.name or self.id!r} took longer than {self._timeout_seconds:g} s"
             )
