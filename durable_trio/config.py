@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.completion import CompletionPredicate, CompletionRules
@@ -18,24 +18,33 @@ from durable_trio.duration import Duration
 from durable_trio.exceptions import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from durable_trio.conditions import WaitStrategy
     from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
 
 __all__ = [
+    "Branch",
     "CallbackConfig",
+    "CheckpointingMode",
     "ChildConfig",
     "CompletionConfig",
+    "InvokeConfig",
+    "ItemBatcher",
     "MapConfig",
+    "NestingType",
+    "ParallelConfig",
     "ReplayLogging",
     "StepConfig",
     "StepSemantics",
     "WaitForCallbackConfig",
+    "WaitForConditionConfig",
 ]
 
 AnyDuration: TypeAlias = Duration | timedelta
 ConfigT = TypeVar("ConfigT")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class StepSemantics(StrEnum):
@@ -45,6 +54,26 @@ class StepSemantics(StrEnum):
     """A body that was cut off runs again; the default."""
     AT_MOST_ONCE_PER_RETRY = "AT_MOST_ONCE_PER_RETRY"
     """A body that was cut off counts as failed: its retry strategy decides whether there is a next attempt."""
+
+
+class CheckpointingMode(StrEnum):
+    """When the code goes on after something was recorded."""
+
+    EAGER = "EAGER"
+    """Every update is acknowledged before the code goes on, one call each: the most calls, the least lost."""
+    BATCHED = "BATCHED"
+    """What is recorded together travels together; results are acknowledged before they are handed on."""
+    OPTIMISTIC = "OPTIMISTIC"
+    """The value of a finished step is handed on while its checkpoint is in flight. A crash may run it again."""
+
+
+class NestingType(StrEnum):
+    """What is recorded of the branches of a map or a parallel."""
+
+    NESTED = "NESTED"
+    """A context per branch."""
+    FLAT = "FLAT"
+    """Nothing: their operations belong to the batch itself. Fewer operations; results live in the batch's record."""
 
 
 class ReplayLogging(StrEnum):
@@ -167,15 +196,101 @@ class CompletionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemBatcher:
+    """How a map puts items together: each branch gets a list of at most *max_items* items and *max_bytes* bytes.
+
+    Bytes are those of the items' stored form. An item that is too big by itself is a batch of its own.
+
+    Raises:
+        ValidationError: a number is below 1.
+    """
+
+    max_items: int = 100
+    max_bytes: int = 262_144
+
+    def __post_init__(self) -> None:
+        for argument in ("max_items", "max_bytes"):
+            value = getattr(self, argument)
+            if value is None:
+                raise ValidationError(f"{argument} must be a whole number, not None")
+            check_whole_number(argument, value, at_least=1)
+
+    def group(self, items: Sequence[Any], bytes_of: Callable[[Any], int]) -> list[tuple[int, list[Any]]]:
+        """Return the batches, each with the index of its first item; every item is in exactly one."""
+        batches: list[tuple[int, list[Any]]] = []
+        room = 0
+        for index, item in enumerate(items):
+            size = bytes_of(item)
+            if not batches or len(batches[-1][1]) >= self.max_items or size > room:
+                batches.append((index, []))
+                room = self.max_bytes
+            batches[-1][1].append(item)
+            room -= size
+        return batches
+
+
+@dataclass(frozen=True, slots=True)
 class MapConfig:
     """Options of ``ctx.map``; see there."""
 
     max_concurrency: int | None = None
     completion: CompletionConfig | None = None
+    nesting: NestingType | None = None
     item_namer: Callable[[Any, int], str] | None = None
     item_serdes: SerDes | None = None
     serdes: SerDes | None = None
     summary: Callable[[Any], str] | None = None
+    batch: ItemBatcher | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelConfig:
+    """Options of ``ctx.parallel``; see there."""
+
+    max_concurrency: int | None = None
+    completion: CompletionConfig | None = None
+    nesting: NestingType | None = None
+    item_serdes: SerDes | None = None
+    serdes: SerDes | None = None
+    summary: Callable[[Any], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeConfig:
+    """Options of ``ctx.invoke``; see there."""
+
+    tenant_id: str | None = None
+    payload_serdes: SerDes | None = None
+    result_serdes: SerDes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForConditionConfig:
+    """Options of ``ctx.wait_for_condition``; see there."""
+
+    until: Callable[[Any], bool] | None = None
+    wait_strategy: WaitStrategy | None = None
+    interval: AnyDuration | None = None
+    serdes: SerDes | None = None
+
+
+class Branch(Generic[T_co]):
+    """A branch of ``ctx.parallel``: ``fn(child_ctx, *args)``, with a name of its own.
+
+    Raises:
+        ValidationError: *fn* cannot be called, or *name* is not 1 to 256 printable ASCII characters.
+    """
+
+    __slots__ = ("args", "fn", "name")
+
+    def __init__(self, fn: Callable[..., Awaitable[T_co]], *args: Any, name: str | None = None) -> None:
+        check_callable("fn", fn)
+        self.fn = fn
+        self.args = args
+        self.name = check_name(name)
+
+    def __repr__(self) -> str:
+        return f"Branch({getattr(self.fn, '__qualname__', self.fn)}, name={self.name!r})"
 
 
 # --- checks that several operations share ----------------------------------------------------------------

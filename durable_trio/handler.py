@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 import trio
@@ -16,7 +17,7 @@ from durable_trio._runtime.bodies import is_async_function
 from durable_trio._runtime.invocation import run_invocation
 from durable_trio._runtime.options import HandlerOptions
 from durable_trio.clients import ServiceClient
-from durable_trio.config import ReplayLogging
+from durable_trio.config import AnyDuration, CheckpointingMode, ReplayLogging, check_callable, exact_seconds
 from durable_trio.exceptions import ConfigurationError, ValidationError
 from durable_trio.serdes import SerDes, json_serdes, plain_json
 
@@ -27,6 +28,7 @@ __all__ = ["DurableHandler", "durable_execution"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
 class DurableHandler(Generic[P, R]):
@@ -105,6 +107,10 @@ def durable_execution(
     serdes: SerDes | None = ...,
     handler_serdes: SerDes | None = ...,
     replay_logging: ReplayLogging = ...,
+    checkpointing: CheckpointingMode = ...,
+    deadline_margin: AnyDuration | None = ...,
+    inline_wait: AnyDuration | None = ...,
+    on_error: Callable[[Exception], None] | None = ...,
 ) -> Callable[[Callable[P, Awaitable[R]]], DurableHandler[P, R]]: ...
 
 
@@ -117,6 +123,10 @@ def durable_execution(
     serdes: SerDes | None = ...,
     handler_serdes: SerDes | None = ...,
     replay_logging: ReplayLogging = ...,
+    checkpointing: CheckpointingMode = ...,
+    deadline_margin: AnyDuration | None = ...,
+    inline_wait: AnyDuration | None = ...,
+    on_error: Callable[[Exception], None] | None = ...,
 ) -> DurableHandler[P, R]: ...
 
 
@@ -128,6 +138,10 @@ def durable_execution(
     serdes: SerDes | None = None,
     handler_serdes: SerDes | None = None,
     replay_logging: ReplayLogging = ReplayLogging.SUPPRESS_ALL,
+    checkpointing: CheckpointingMode = CheckpointingMode.BATCHED,
+    deadline_margin: AnyDuration | None = None,
+    inline_wait: AnyDuration | None = None,
+    on_error: Callable[[Exception], None] | None = None,
 ) -> Any:
     """Make an async function ``fn(event, ctx)`` a durable function.
 
@@ -139,6 +153,13 @@ def durable_execution(
         serdes: for operations that are given none of their own; by default lossless JSON.
         handler_serdes: for the handler's input and result; by default plain JSON.
         replay_logging: what contexts log while they replay; by default nothing.
+        checkpointing: when the code goes on after something was recorded.
+        deadline_margin: how long before Lambda ends the invocation it is brought to rest: running steps are cut
+            off and recorded as failed attempts. By default 5 seconds, or a fifth of the time if that is less.
+        inline_wait: a wait or a retry that is due within this long is waited for in the same invocation, if its
+            time allows; by default every one suspends.
+        on_error: called with the exception that fails the execution, before the answer; never with a suspension.
+            What it raises is logged.
 
     Raises:
         ConfigurationError: *fn* is not async.
@@ -153,16 +174,16 @@ def durable_execution(
             raise ValidationError(
                 f"{argument} must have the methods serialize and deserialize, and {value!r} has not"
             )
-    try:
-        mode = ReplayLogging(replay_logging)
-    except ValueError:
-        raise ValidationError(
-            f"replay_logging must be one of {', '.join(ReplayLogging)}, not {replay_logging!r}"
-        ) from None
+    if on_error is not None:
+        check_callable("on_error", on_error)
     options = HandlerOptions(
         serdes=serdes or json_serdes(),
         handler_serdes=handler_serdes or plain_json,
-        replay_logging=mode,
+        replay_logging=_member("replay_logging", ReplayLogging, replay_logging),
+        checkpointing=_member("checkpointing", CheckpointingMode, checkpointing),
+        deadline_margin_seconds=_seconds("deadline_margin", deadline_margin),
+        inline_wait_seconds=_seconds("inline_wait", inline_wait) or 0.0,
+        on_error=on_error,
     )
 
     def decorate(function: Any) -> DurableHandler[Any, Any]:
@@ -181,3 +202,19 @@ def _async_function(fn: Any) -> Any:
     raise ConfigurationError(
         f"a durable handler must be an async function (event, ctx), not {what}: declare it with 'async def'"
     )
+
+
+def _member(argument: str, enum: type[EnumT], value: str) -> EnumT:
+    try:
+        return enum(value)
+    except ValueError:
+        raise ValidationError(f"{argument} must be one of {', '.join(enum)}, not {value!r}") from None
+
+
+def _seconds(argument: str, value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = exact_seconds(argument, value)
+    if seconds < 0:
+        raise ValidationError(f"{argument} must not be negative, not {value!r}")
+    return seconds

@@ -43,11 +43,13 @@ def encoded_bytes(update: OperationUpdate) -> int:
     return len(json.dumps(encode_update(update))) + _SEPARATOR
 
 
-def take_batch(queue: deque[SizedT]) -> list[SizedT]:
+def take_batch(
+    queue: deque[SizedT], max_updates: int = limits.MAX_UPDATES_PER_CHECKPOINT
+) -> list[SizedT]:
     """Take from the left of *queue* what fits one request; at least one element, if there is any."""
     batch: list[SizedT] = []
     room = limits.MAX_CHECKPOINT_BYTES - _REQUEST_OVERHEAD
-    while queue and len(batch) < limits.MAX_UPDATES_PER_CHECKPOINT:
+    while queue and len(batch) < max_updates:
         room -= queue[0].encoded_bytes
         if room < 0 and batch:
             break

@@ -97,6 +97,17 @@ class ExecutionState:
         record = self._operations.get(operation_id)
         return record is not None and record.status.is_terminal
 
+    def is_anything_pending(self, *, soon: bool = False) -> bool:
+        """Tell whether the service has an operation by which it will wake the execution.
+
+        With *soon*, only a step's retry counts: a wait or a callback may take months.
+        """
+        return any(
+            lifecycle.is_waiting_for_service(record.type, record.status)
+            and (record.type is OperationType.STEP or not soon)
+            for record in self._operations.values()
+        )
+
     def __len__(self) -> int:
         return len(self._operations)
 

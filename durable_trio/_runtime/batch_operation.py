@@ -1,4 +1,4 @@
-"""``ctx.map`` as an operation: what is recorded of a batch, and how it comes back.
+"""``ctx.map`` and ``ctx.parallel`` as operations: what is recorded of a batch, and how it comes back.
 
 *What was decided is recorded before anybody sees it*: which items had succeeded or failed, which were still
 running, and why it ended. Replay obeys the record, never the order of arrival. So the end of a batch is
@@ -11,7 +11,8 @@ the state. A record over 262,144 bytes is replaced by the bare verdict, and the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -25,12 +26,10 @@ from durable_trio._protocol.batch_record import (
     encode_verdict,
 )
 from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
-from durable_trio._protocol.ids import operation_id
 from durable_trio._protocol.operation import (
     ContextOptions,
     ErrorObject,
     OperationAction,
-    OperationType,
     SubType,
 )
 from durable_trio._protocol.replay import (
@@ -42,97 +41,52 @@ from durable_trio._protocol.replay import (
     decide_context,
 )
 from durable_trio._protocol.wire import WireError
-from durable_trio._runtime.batch_run import BatchItemContext, BatchRun
+from durable_trio._runtime.batch_run import BatchRun
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.operation import Operation
 from durable_trio.batch import BatchItem, BatchResult
 from durable_trio.exceptions import ChildContextError, NonDeterministicExecutionError, SerDesError
-from durable_trio.serdes import SerdesContext
+from durable_trio.serdes import SerdesContext, json_serdes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._runtime.batch_items import BatchItemOperation, BatchItems
     from durable_trio.config import CompletionConfig
     from durable_trio.serdes import SerDes
 
 T = TypeVar("T")
 
 
-class BatchItems(Generic[T]):
-    """What the items of a batch are: how many, what they are called, what runs for each."""
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How a batch runs and is stored."""
 
-    __slots__ = ("body", "names", "sub_type", "title", "total")
-
-    def __init__(
-        self,
-        *,
-        total: int,
-        body: Callable[..., Any],
-        names: list[str] | None,
-        title: str,
-        sub_type: SubType,
-    ) -> None:
-        self.total = total
-        self.body = body  # called with the item's context and its index
-        self.names = names
-        self.title = title
-        self.sub_type = sub_type
-
-    def name(self, index: int) -> str:
-        """Return the name of the item at *index*."""
-        return f"{self.title}-{index}" if self.names is None else self.names[index]
-
-    def identity(self, batch_id: str, index: int) -> Identity:
-        """Return the identity of the item at *index*."""
-        return Identity(
-            id=operation_id(batch_id, index),
-            type=OperationType.CONTEXT,
-            sub_type=self.sub_type,
-            name=self.name(index),
-            parent_id=batch_id,
-            is_default_name=self.names is None,
-        )
+    max_concurrency: int | None
+    completion: CompletionConfig
+    item_serdes: SerDes
+    serdes: SerDes | None
+    summary: Callable[[Any], str] | None
 
 
 class BatchOperation(Operation[BatchResult[T]]):
     """A map or a parallel."""
 
-    __slots__ = (
-        "_completion",
-        "_item_serdes",
-        "_items",
-        "_items_node",
-        "_max_concurrency",
-        "_payloads_are_json",
-        "_serdes",
-        "_summary",
-    )
-
-    kind: ClassVar[str] = "map"
+    __slots__ = ("_items", "_items_node", "_options")
 
     def __init__(
-        self,
-        node: ContextNode,
-        identity: Identity,
-        items: BatchItems[T],
-        *,
-        max_concurrency: int | None,
-        completion: CompletionConfig,
-        item_serdes: SerDes,
-        payloads_are_json: bool,
-        serdes: SerDes | None,
-        summary: Callable[[BatchResult[T]], str] | None,
+        self, node: ContextNode, identity: Identity, items: BatchItems, options: BatchOptions
     ) -> None:
         super().__init__(node, identity)
         self._items = items
-        self._max_concurrency = max_concurrency
-        self._completion = completion
-        self._item_serdes = item_serdes
-        self._payloads_are_json = payloads_are_json
-        self._serdes = serdes
-        self._summary = summary
+        self._options = options
         self._items_node: ContextNode | None = None
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]  # the same class serves both
+        """What to call it in messages."""
+        return "map" if self._items.sub_type is SubType.MAP_ITERATION else "parallel"
 
     async def _execute(self) -> BatchResult[T]:
         record = self.recorded()
@@ -148,7 +102,7 @@ class BatchOperation(Operation[BatchResult[T]]):
             case Begin(must_start):
                 self._node.entering(record)
                 if must_start:
-                    self._invocation.writer.record_soon(self.update(OperationAction.START))
+                    await self.invocation.writer.record(self.update(OperationAction.START))
                 try:
                     return self._watched(await self._run())
                 except Exception as error:  # noqa: BLE001  # whatever keeps the batch from being recorded
@@ -161,21 +115,21 @@ class BatchOperation(Operation[BatchResult[T]]):
         batch = BatchRecord(self._item_records(run), reason)
         result = self._live_result(run, reason)
         payload, replay_children = self._encoded(batch, result)
-        succeed = self._invocation.writer.sized(
+        succeed = self.invocation.writer.sized(
             self.update(
                 OperationAction.SUCCEED,
                 payload=payload,
                 options=ContextOptions(replay_children=replay_children),
             )
         )
-        await self._invocation.writer.commit(succeed)
+        await self.invocation.writer.commit(succeed)
         return result
 
     async def _fail(self, error: Exception) -> None:
         if is_fatal(error):
-            self._invocation.fail(error)
+            self.invocation.fail(error)
         recorded = error_object(error)
-        await self._invocation.writer.commit(self.update(OperationAction.FAIL, error=recorded))
+        await self.invocation.writer.commit(self.update(OperationAction.FAIL, error=recorded))
         raise recorded_error(recorded, ChildContextError, self._identity) from None
 
     async def _replay_children(self, payload: str | None) -> BatchResult[T]:
@@ -190,44 +144,40 @@ class BatchOperation(Operation[BatchResult[T]]):
 
     def _new_run(self, *, is_past: bool) -> BatchRun:
         self._items_node = ContextNode(
-            self._invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=is_past
+            self.invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=is_past
         )
         return BatchRun(
-            self._invocation.supervisor,
+            self.invocation.supervisor,
             total=self._items.total,
             make_item=self._make_item,
-            completion=self._completion,
-            max_concurrency=self._max_concurrency,
+            completion=self._options.completion,
+            max_concurrency=self._options.max_concurrency,
         )
 
-    def _make_item(self, index: int) -> BatchItemContext:
-        node = self._items_node or self._node
-        identity = self._items.identity(self.id, index)
-        return BatchItemContext(node, identity, self._items.body, (index,), serdes=self._item_serdes)
+    def _make_item(self, index: int) -> BatchItemOperation:
+        return self._items.make(self._items_node or self._node, self.id, index, self._options.item_serdes)
 
     # --- the record ---------------------------------------------------------------------------------------
 
     def _item_records(self, run: BatchRun) -> tuple[ItemRecord, ...]:
-        names = self._items.names
         return tuple(
-            run.item_record(index, None if names is None else names[index]) for index in sorted(run.started)
+            run.item_record(index, self._items.explicit_name(index)) for index in sorted(run.started)
         )
 
     def _encoded(self, batch: BatchRecord, result: BatchResult[T]) -> tuple[str, bool]:
         """Return the payload, and whether the items have to be replayed from their own records."""
-        if self._serdes is not None:
-            text = self._serdes.serialize(result, self.serdes_context)
+        if self._options.serdes is not None:
+            text = self._options.serdes.serialize(result, self.serdes_context)
         else:
-            text = encode_batch(batch, payloads_are_json=self._payloads_are_json)
+            text = encode_batch(batch, payloads_are_json=self._options.item_serdes is json_serdes())
         if len(text.encode()) <= limits.MAX_CONTEXT_RESULT_BYTES:
             return text, False
-        summary = self._summary(result) if self._summary is not None else None
-        kind = "Map" if self._items.sub_type is SubType.MAP_ITERATION else "Parallel"
-        return encode_verdict(kind, batch.items, batch.completion_reason, summary), True
+        summary = self._options.summary(result) if self._options.summary is not None else None
+        return encode_verdict(self.kind.title(), batch.items, batch.completion_reason, summary), True
 
     def _decoded(self, payload: str | None) -> BatchResult[T]:
-        if self._serdes is not None:
-            result: BatchResult[T] = self._serdes.deserialize(payload or "", self.serdes_context)
+        if self._options.serdes is not None:
+            result: BatchResult[T] = self._options.serdes.deserialize(payload or "", self.serdes_context)
             return result
         try:
             return self._recorded_result(decode_batch(payload or ""))
@@ -238,7 +188,7 @@ class BatchOperation(Operation[BatchResult[T]]):
         """Build the result from items that have just run; each has its decoded copy already."""
         items: list[BatchItem[T]] = []
         for index in sorted(run.started):
-            item, name = run.outcomes.get(index), self._items.name(index)
+            item, name = run.outcomes.get(index), self._items.identity(self.id, index).name
             if item is None:
                 items.append(BatchItem(index, BatchItemStatus.STARTED, name=name))
             elif item.error is not None:
@@ -250,7 +200,7 @@ class BatchOperation(Operation[BatchResult[T]]):
     def _recorded_result(self, batch: BatchRecord) -> BatchResult[T]:
         """Build the result from the record; equal to what the first run gave."""
         if batch.items and batch.items[-1].index >= self._items.total:
-            self._invocation.fail(
+            self.invocation.fail(
                 NonDeterministicExecutionError(
                     f"{self.title} has {self._items.total} items now, but item {batch.items[-1].index} is recorded:"
                     " its input depends on something that is not recorded"
@@ -272,10 +222,10 @@ class BatchOperation(Operation[BatchResult[T]]):
                 return BatchItem(item.index, item.status, name=name)
 
     def _item_value(self, payload: str, identity: Identity) -> T:
-        context = SerdesContext(identity.id, self._invocation.state.durable_execution_arn, identity.name)
-        value: T = self._item_serdes.deserialize(payload, context)
+        context = SerdesContext(identity.id, self.invocation.state.durable_execution_arn, identity.name)
+        value: T = self._options.item_serdes.deserialize(payload, context)
         return value
 
     def _watched(self, result: BatchResult[T]) -> BatchResult[T]:
-        result.warn_if_ignored(lambda: self._invocation.is_closing)
+        result.warn_if_ignored(lambda: self.invocation.is_closing)
         return result

@@ -12,47 +12,22 @@ the batch's owner. The owner's task sleeps until the batch is decided.
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
 from durable_trio._protocol.batch_record import ItemRecord
 from durable_trio._protocol.completion import CUSTOM_REASONS, BatchItemStatus, BatchProgress, CompletionReason
 from durable_trio._runtime.actor import run_counted
-from durable_trio._runtime.child import ContextOperation
 from durable_trio._runtime.failures import is_fatal
 from durable_trio._runtime.supervisor import Join, Supervisor
 from durable_trio.exceptions import ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
-    from durable_trio._protocol.operation import ErrorObject
+    from durable_trio._runtime.batch_items import BatchItemOperation
     from durable_trio.config import CompletionConfig
-
-
-class BatchItemContext(ContextOperation[Any]):
-    """The context of one item: runs in the item's own actor, and keeps its payload for the batch's record."""
-
-    __slots__ = ("payload", "recorded_failure")
-
-    kind = "item"
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.payload: str | None = None
-        self.recorded_failure: ErrorObject | None = None
-
-    async def _run_actor(self, run: Callable[[], Awaitable[Any]]) -> Any:
-        return await run()
-
-    def _decoded(self, payload: str | None) -> Any:
-        self.payload = payload
-        return super()._decoded(payload)
-
-    def _failure(self, recorded: ErrorObject | None) -> Exception:
-        self.recorded_failure = recorded
-        return super()._failure(recorded)
 
 
 class BatchRun:
@@ -66,11 +41,11 @@ class BatchRun:
         supervisor: Supervisor,
         *,
         total: int,
-        make_item: Callable[[int], BatchItemContext],
+        make_item: Callable[[int], BatchItemOperation],
         completion: CompletionConfig,
         max_concurrency: int | None,
     ) -> None:
-        self.outcomes: dict[int, BatchItemContext] = {}
+        self.outcomes: dict[int, BatchItemOperation] = {}
         self.started: list[int] = []
         self.decision: CompletionReason | None = None
         self._total = total
@@ -137,7 +112,7 @@ class BatchRun:
         if self.decision is None and self._fatal is None:
             self._item_ended(index, item)
 
-    def _item_ended(self, index: int, item: BatchItemContext) -> None:
+    def _item_ended(self, index: int, item: BatchItemOperation) -> None:
         error = item.error
         if error is not None and (is_fatal(error) or isinstance(error, ConfigurationError)):
             self._fatal = error

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -22,9 +23,9 @@ from durable_trio._protocol import limits
 from durable_trio.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from durable_trio.clock import Clock
+    from durable_trio._runtime.invocation import Invocation
 
 MAX_BODY_THREADS: Final = 40
 """How many plain functions run at once in one invocation."""
@@ -65,13 +66,25 @@ def refuse_generator(argument: str, fn: Any) -> None:
         raise ConfigurationError(f"{argument} must be a function, not a generator function: {fn!r}")
 
 
-async def call_body(clock: Clock, fn: Callable[..., Any], *args: Any) -> Any:
-    """Run a step's body, a submitter or a check: inline if it is async, else in a worker thread."""
+async def call_body(invocation: Invocation, fn: Callable[..., Any], *args: Any) -> Any:
+    """Run a step's body, a submitter or a check: inline if it is async, else in a worker thread.
+
+    A thread is joined if the call is cancelled; only when the invocation's time is up it is abandoned.
+    """
     if is_async_function(fn):
         return await fn(*args)
-    with clock.held():
-        result = await trio.to_thread.run_sync(functools.partial(fn, *args), limiter=body_limiter())
+    result = await _call_in_thread(invocation, functools.partial(fn, *args))
     return await result if inspect.isawaitable(result) else result
+
+
+async def _call_in_thread(invocation: Invocation, fn: Callable[[], Any]) -> Any:
+    with invocation.clock.held(), invocation.deadline.watch_body(shield=True) as scope:
+        return await trio.to_thread.run_sync(fn, limiter=body_limiter(), abandon_on_cancel=scope is not None)
+    invocation.log.warning(
+        "a plain function was abandoned: the time of the invocation is up", function=repr(fn)
+    )
+    await trio.lowlevel.checkpoint()  # the scope of the step's body is cancelled as well
+    raise AssertionError("a thread was abandoned without the deadline")
 
 
 def call_context_body(fn: Callable[..., Any], *args: Any) -> Awaitable[Any]:
@@ -87,6 +100,17 @@ def call_context_body(fn: Callable[..., Any], *args: Any) -> Awaitable[Any]:
             f" {type(result).__name__}: declare it with 'async def', or run it as a step"
         )
     return result
+
+
+@contextmanager
+def closed_on_error(awaitable: Awaitable[Any]) -> Iterator[None]:
+    """Do something before *awaitable* is awaited; if it fails, do not leave a coroutine behind."""
+    try:
+        yield
+    except BaseException:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+        raise
 
 
 def default_name(fn: Any) -> str | None:

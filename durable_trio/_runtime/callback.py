@@ -91,6 +91,7 @@ class CreateCallback(Operation[Callback[T_co]]):
     __slots__ = ("_options", "_serdes")
 
     kind: ClassVar[str] = "callback"
+    _tells_time: ClassVar[bool] = False  # it has only begun
 
     def __init__(
         self, node: ContextNode, identity: Identity, options: CallbackOptions, serdes: SerDes | None
@@ -104,18 +105,18 @@ class CreateCallback(Operation[Callback[T_co]]):
         if record is None:
             self._node.entering(record)
             start = self.update(OperationAction.START, options=self._options)
-            await self._invocation.writer.commit(start)
-            record = self._invocation.state.get(self.id)
+            await self.invocation.writer.commit(start)
+            record = self.invocation.state.get(self.id)
         else:
             await trio.lowlevel.checkpoint()
         details = record.details if record else None
         if not isinstance(details, CallbackDetails) or details.callback_id is None:
-            self._invocation.fail(CheckpointError(f"the service gave no callback id to {self.title}"))
+            self.invocation.fail(CheckpointError(f"the service gave no callback id to {self.title}"))
         return Callback(self._node, self._identity, details.callback_id, self._serdes)
 
     def was_settled(self) -> bool:
         """Creating it was over as soon as it was recorded; how it stands is its result's business."""
-        return self._invocation.state.get(self.id) is not None
+        return self.invocation.state.get(self.id) is not None
 
 
 class CallbackResult(Operation[T_co]):
@@ -142,14 +143,14 @@ class CallbackResult(Operation[T_co]):
     def _awaiting_node(self) -> ContextNode:
         return current_node.get() or self._node
 
-    def _belongs_to(self, node: ContextNode | None) -> bool:
+    def belongs_to(self, node: ContextNode | None) -> bool:
         while node is not None and node is not self._node:
             node = node.parent
         return node is not None
 
     async def _execute(self) -> T_co:
         while True:
-            match decide_answer(self._invocation.state.get(self.id)):
+            match decide_answer(self.invocation.state.get(self.id)):
                 case Replay(payload):
                     await trio.lowlevel.checkpoint()
                     return self._decoded(payload)
@@ -157,7 +158,7 @@ class CallbackResult(Operation[T_co]):
                     await trio.lowlevel.checkpoint()
                     raise self._error(status, error)
                 case Park(due_at):
-                    await self._invocation.supervisor.park(self.id, due_at)
+                    await self.invocation.supervisor.park(self.id, due_at)
 
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None or self._serdes is None:
@@ -181,6 +182,7 @@ class WaitForCallback(ContextOperation[T_co]):
     __slots__ = ("_answer_serdes",)
 
     kind: ClassVar[str] = "wait for callback"
+    _tells_time: ClassVar[bool] = True  # whoever has waited for days wants to know: its end is committed
 
     def __init__(
         self,

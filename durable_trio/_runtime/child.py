@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 import trio
 
 from durable_trio._protocol import limits
-from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction
+from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction, OperationUpdate
 from durable_trio._protocol.replay import (
     Begin,
     Identity,
@@ -29,7 +29,7 @@ from durable_trio._protocol.replay import (
     decide_context,
 )
 from durable_trio._runtime.actor import join_actors, run_context_here
-from durable_trio._runtime.bodies import call_context_body
+from durable_trio._runtime.bodies import call_context_body, closed_on_error
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.operation import Operation
@@ -45,6 +45,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 class ContextOperation(Operation[T_co]):
     """A recorded context: runs a body in a namespace of its own, as an actor."""
+
+    _tells_time: ClassVar[bool] = False  # its end is only queued
 
     __slots__ = ("_args", "_body", "_error_mapper", "_serdes", "_summary")
 
@@ -79,11 +81,11 @@ class ContextOperation(Operation[T_co]):
                 raise self._failure(error)
             case Begin(must_start):
                 self._node.entering(record)
-                child = ContextNode(self._invocation, prefix=self.id, parent_id=self.id, parent=self._node)
+                child = ContextNode(self.invocation, prefix=self.id, parent_id=self.id, parent=self._node)
                 return await self._run_actor(lambda: self._run_body(child, must_start=must_start))
             case ReplayChildren():
                 child = ContextNode(
-                    self._invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=True
+                    self.invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=True
                 )
                 return await self._run_actor(lambda: self._run_body_again(child))
 
@@ -98,53 +100,52 @@ class ContextOperation(Operation[T_co]):
             except Exception as error:  # noqa: BLE001  # carried over to the parent's task
                 errors.append(error)
 
-        await join_actors(self._invocation.supervisor, actor)
+        await join_actors(self.invocation.supervisor, actor)
         if errors:
             raise errors[0]
         return outcome[0]
 
     async def _run_body(self, child: ContextNode, *, must_start: bool) -> T_co:
-        writer = self._invocation.writer
+        writer = self.invocation.writer
 
         async def body() -> Any:
             # The call shows whether the body is async at all; only then is anything recorded.
-            awaitable = call_context_body(self._body, self._invocation.context_for(child), *self._args)
+            awaitable = call_context_body(self._body, self.invocation.context_for(child), *self._args)
             if must_start:
-                writer.record_soon(self.update(OperationAction.START))
+                with closed_on_error(awaitable):
+                    await writer.record(self.update(OperationAction.START))
             return await awaitable
 
         try:
             value = await run_context_here(child, body)
-            return self._succeed(value)
+            payload = self._encoded(value)
+            succeed = writer.sized(self._succeed_update(value, payload))
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001  # the body's failure, whatever it is
-            self._fail(error)
-
-    def _succeed(self, value: Any) -> T_co:
-        payload = self._encoded(value)
-        stored = payload
-        replay_children = payload is not None and len(payload.encode()) > limits.MAX_CONTEXT_RESULT_BYTES
-        if replay_children:
-            stored = self._summary(value) if self._summary is not None else ""
-        options = ContextOptions(replay_children=replay_children)
-        self._invocation.writer.record_soon(
-            self.update(OperationAction.SUCCEED, payload=stored, options=options)
-        )
+            await self._fail(error)
+        await (writer.commit if self._tells_time else writer.record)(succeed)
         return self._decoded(payload)
 
-    def _fail(self, error: Exception) -> NoReturn:
+    def _succeed_update(self, value: Any, payload: str | None) -> OperationUpdate:
+        replay_children = payload is not None and len(payload.encode()) > limits.MAX_CONTEXT_RESULT_BYTES
+        if replay_children:
+            payload = self._summary(value) if self._summary is not None else ""
+        options = ContextOptions(replay_children=replay_children)
+        return self.update(OperationAction.SUCCEED, payload=payload, options=options)
+
+    async def _fail(self, error: Exception) -> NoReturn:
         if is_fatal(error):
-            self._invocation.fail(error)
+            self.invocation.fail(error)
         if self._error_mapper is not None:
             error = self._error_mapper(error)
         recorded = self._recorded_failure(error)
-        self._invocation.writer.record_soon(self.update(OperationAction.FAIL, error=recorded))
+        await self.invocation.writer.record(self.update(OperationAction.FAIL, error=recorded))
         raise self._failure(recorded) from None
 
     async def _run_body_again(self, child: ContextNode) -> T_co:
         """Get a result that was too big to store from the context's finished children."""
-        context = self._invocation.context_for(child)
+        context = self.invocation.context_for(child)
         value = await run_context_here(child, lambda: call_context_body(self._body, context, *self._args))
         return self._decoded(self._encoded(value))
 
@@ -180,6 +181,7 @@ class VirtualContext(Operation[T_co]):
     __slots__ = ("_args", "_body", "_child", "_error_mapper")
 
     kind: ClassVar[str] = "virtual context"
+    _tells_time: ClassVar[bool] = False
     is_unrecorded: ClassVar[bool] = True
 
     def __init__(
@@ -202,16 +204,15 @@ class VirtualContext(Operation[T_co]):
         return True
 
     async def _execute(self) -> T_co:
-        if self._invocation.state.get(self.id) is not None:
-            self.recorded()
+        self.refuse_record()
         child = ContextNode(
-            self._invocation, prefix=self.id, parent_id=self._node.parent_id, parent=self._node
+            self.invocation, prefix=self.id, parent_id=self._node.parent_id, parent=self._node
         )
         outcome: list[T_co] = []
         errors: list[Exception] = []
 
         async def actor() -> None:
-            context = self._invocation.context_for(child)
+            context = self.invocation.context_for(child)
             try:
                 value = await run_context_here(
                     child, lambda: call_context_body(self._body, context, *self._args)
@@ -220,7 +221,7 @@ class VirtualContext(Operation[T_co]):
             except Exception as error:  # noqa: BLE001  # carried over to the parent's task
                 errors.append(error)
 
-        await join_actors(self._invocation.supervisor, actor)
+        await join_actors(self.invocation.supervisor, actor)
         if not child.is_replaying:
             self._node.entering(None)
         if errors:

@@ -39,6 +39,7 @@ class AllOperation(Operation[T_co]):
     __slots__ = ("_cls", "_first_failed", "_operations")
 
     kind: ClassVar[str] = "all"
+    _tells_time: ClassVar[bool] = False  # its operations do
 
     def __init__(
         self, node: ContextNode, identity: Identity, operations: Sequence[Operation[Any]], *, as_tuple: bool
@@ -50,7 +51,7 @@ class AllOperation(Operation[T_co]):
 
     def was_settled(self) -> bool:
         """It records nothing when it succeeds: its past is that of its operations."""
-        state = self._invocation.state
+        state = self.invocation.state
         return state.is_settled(self.id) or all(operation.was_settled() for operation in self._operations)
 
     async def _execute(self) -> T_co:
@@ -67,7 +68,7 @@ class AllOperation(Operation[T_co]):
 
     def recorded_verdict(self) -> Any:
         """Return the record of this combinator, if it has one."""
-        if self._invocation.state.get(self.id) is None:
+        if self.invocation.state.get(self.id) is None:
             return None  # nothing is recorded of an ``all`` that succeeded, nor of one that is not decided
         return self.recorded()
 
@@ -75,7 +76,7 @@ class AllOperation(Operation[T_co]):
         if not self._operations:
             await trio.lowlevel.checkpoint()
             return
-        join = Join(self._invocation.supervisor)
+        join = Join(self.invocation.supervisor)
         for _ in self._operations:
             join.child_started()
         with join:
@@ -97,7 +98,7 @@ class AllOperation(Operation[T_co]):
         if index is not None and index < len(self._operations):
             operation = self._operations[index]
             # What has no record of its own (a virtual context) runs again over its finished operations.
-            if operation.is_unrecorded or self._invocation.state.is_terminal(operation.id):
+            if operation.is_unrecorded or self.invocation.state.is_terminal(operation.id):
                 await operation.run()
                 if operation.error is not None:
                     raise operation.error
@@ -109,9 +110,9 @@ class AllOperation(Operation[T_co]):
         if error is None:
             raise AssertionError("the operation that failed first has no error")
         if is_fatal(error):
-            self._invocation.fail(error)
+            self.invocation.fail(error)
         recorded = replace(error_object(error), data=json.dumps({"index": index}))
-        await self._invocation.writer.commit(
+        await self.invocation.writer.commit(
             self.update(OperationAction.START), self.update(OperationAction.FAIL, error=recorded)
         )
         raise error

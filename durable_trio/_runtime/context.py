@@ -7,49 +7,61 @@ awaited or given to a combinator.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, overload
 
 from durable_trio._protocol import limits
-from durable_trio._protocol.operation import CallbackOptions, OperationType, SubType
+from durable_trio._protocol.envelope import Failed, Succeeded
+from durable_trio._protocol.operation import ChainedInvokeOptions, OperationType, SubType
 from durable_trio._protocol.replay import Identity
-from durable_trio._runtime.batch_operation import BatchItems, BatchOperation
-from durable_trio._runtime.bodies import default_name, fitting_name, is_async_function, refuse_generator
+from durable_trio._runtime import arguments
+from durable_trio._runtime.batch_items import BatchItems
+from durable_trio._runtime.batch_operation import BatchOperation, BatchOptions
+from durable_trio._runtime.bodies import default_name, is_async_function, refuse_generator
 from durable_trio._runtime.callback import Callback, CreateCallback, WaitForCallback
 from durable_trio._runtime.child import ChildContext, VirtualContext
 from durable_trio._runtime.combinators import AllOperation
+from durable_trio._runtime.condition import ConditionOperation
+from durable_trio._runtime.failures import error_object
+from durable_trio._runtime.invoke import InvokeOperation
 from durable_trio._runtime.operation import Operation
 from durable_trio._runtime.safe_values import safe_random, safe_uuid
 from durable_trio._runtime.step import StepOperation
 from durable_trio._runtime.wait import WaitOperation
+from durable_trio.conditions import strategy_of
 from durable_trio.config import (
     AnyDuration,
+    Branch,
     CallbackConfig,
     ChildConfig,
     CompletionConfig,
+    InvokeConfig,
+    ItemBatcher,
     MapConfig,
+    NestingType,
+    ParallelConfig,
     StepConfig,
     StepSemantics,
     WaitForCallbackConfig,
+    WaitForConditionConfig,
     check_callable,
     check_config,
     check_name,
     check_whole_number,
-    exact_seconds,
     pick,
     whole_seconds,
 )
 from durable_trio.exceptions import ValidationError
-from durable_trio.retries import RetryPresets
-from durable_trio.serdes import SerDes, json_serdes, pass_through
+from durable_trio.serdes import SerDes, pass_through, plain_json
 
 if TYPE_CHECKING:
     import random
     import uuid
+    from collections.abc import Awaitable, Callable, Iterable
 
     from durable_trio._runtime.node import ContextNode
     from durable_trio.batch import BatchResult
+    from durable_trio.conditions import WaitStrategy
     from durable_trio.retries import RetryStrategy
 
 T = TypeVar("T")
@@ -150,12 +162,14 @@ class DurableContext:
             )
         return StepOperation(
             self._node,
-            self._identity(OperationType.STEP, _sub_type(sub_type) or SubType.STEP, name, default_name(fn)),
+            self._identity(
+                OperationType.STEP, arguments.sub_type(sub_type) or SubType.STEP, name, default_name(fn)
+            ),
             fn,
             args,
-            retry=_strategy(pick(retry, config, "retry")),
-            at_most_once=_semantics(pick(semantics, config, "semantics")),
-            timeout_seconds=None if limit is None else _timeout(limit),
+            retry=arguments.strategy(pick(retry, config, "retry")),
+            at_most_once=arguments.semantics(pick(semantics, config, "semantics")),
+            timeout_seconds=None if limit is None else arguments.timeout(limit),
             serdes=self._serdes(pick(serdes, config, "serdes")),
         )
 
@@ -196,10 +210,10 @@ class DurableContext:
         """
         self._node.check_use("create a callback")
         config = check_config(config, CallbackConfig)
-        options = _callback_options(
+        options = arguments.callback_options(
             pick(timeout, config, "timeout"), pick(heartbeat_timeout, config, "heartbeat_timeout")
         )
-        decode = _checked_serdes(pick(serdes, config, "serdes"))
+        decode = arguments.checked_serdes(pick(serdes, config, "serdes"))
         identity = self._identity(OperationType.CALLBACK, SubType.CALLBACK, name)
         return CreateCallback(self._node, identity, options, decode)
 
@@ -231,13 +245,13 @@ class DurableContext:
         title = given or default_name(submitter)
         timeout = pick(timeout, config, "timeout")
         heartbeat_timeout = pick(heartbeat_timeout, config, "heartbeat_timeout")
-        _callback_options(timeout, heartbeat_timeout)
-        strategy = _strategy(pick(retry, config, "retry"))
-        decode = _checked_serdes(pick(serdes, config, "serdes"))
+        arguments.callback_options(timeout, heartbeat_timeout)
+        strategy = arguments.strategy(pick(retry, config, "retry"))
+        decode = arguments.checked_serdes(pick(serdes, config, "serdes"))
 
         async def body(child: DurableContext) -> Any:
             callback = await child.create_callback(
-                name=_derived_name(title, "create callback id"),
+                name=arguments.derived_name(title, "create callback id"),
                 timeout=timeout,
                 heartbeat_timeout=heartbeat_timeout,
             )
@@ -245,7 +259,7 @@ class DurableContext:
                 submitter,
                 callback.callback_id,
                 *args,
-                name=_derived_name(title, "submitter"),
+                name=arguments.derived_name(title, "submitter"),
                 retry=strategy,
             )
             return await callback.result()
@@ -254,6 +268,102 @@ class DurableContext:
         return WaitForCallback(self._node, identity, body, serdes=pass_through(), answer_serdes=decode)
 
     # --- contexts -----------------------------------------------------------------------------------------
+
+    def wait_for_condition(
+        self,
+        check: Callable[[T, *Args], Awaitable[T] | T],
+        *args: *Args,
+        initial_state: T,
+        until: Callable[[T], bool] | None = None,
+        wait_strategy: WaitStrategy | None = None,
+        interval: AnyDuration | None = None,
+        name: str | None = None,
+        serdes: SerDes | None = None,
+        config: WaitForConditionConfig | None = None,
+    ) -> Operation[T]:
+        """Call ``check(state, *args)`` again and again, suspended in between, until a condition is met.
+
+        Each call gets the state that the last one returned, from *initial_state* on; the last state is the
+        result. A call that raises fails the operation: it is not retried.
+
+        Args:
+            check: async, or plain (then in a worker thread); returns the new state.
+            initial_state: what the first call gets.
+            until: whether a state meets the condition.
+            wait_strategy: ``(state, attempt) -> WaitDecision | delay | None``: stop, look again later, or give
+                up. The default with *until* is 60 attempts, 5 s growing by half to 5 minutes, full jitter.
+            interval: a fixed delay, instead of *wait_strategy*.
+            name: 1 to 256 printable ASCII characters; the default is the function's name.
+            serdes: how states are stored.
+            config: the same options as a value; keywords win.
+
+        Raises (when awaited):
+            WaitForConditionError: *check* failed, or the strategy gave up.
+        """
+        self._node.check_use("wait for a condition")
+        check_callable("check", check)
+        refuse_generator("check", check)
+        config = check_config(config, WaitForConditionConfig)
+        met = pick(until, config, "until")
+        strategy = pick(wait_strategy, config, "wait_strategy")
+        for argument, value in (("until", met), ("wait_strategy", strategy)):
+            if value is not None:
+                check_callable(argument, value)
+        decide = strategy_of(met, strategy, pick(interval, config, "interval"))
+        store = self._serdes(pick(serdes, config, "serdes"))
+        title = default_name(check)
+        return ConditionOperation(
+            self._node,
+            self._identity(OperationType.STEP, SubType.WAIT_FOR_CONDITION, name, title),
+            check,
+            args,
+            initial_state=initial_state,
+            strategy=decide,
+            serdes=store,
+        )
+
+    def invoke(
+        self,
+        function_name: str,
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        tenant_id: str | None = None,
+        payload_serdes: SerDes | None = None,
+        result_serdes: SerDes | None = None,
+        config: InvokeConfig | None = None,
+    ) -> Operation[Any]:
+        """Have the service call another function, durable or not, and wait for its answer.
+
+        Args:
+            function_name: its name or ARN, 1 to 256 characters; a durable function wants a qualifier.
+            payload: its input; plain JSON unless *payload_serdes* is given.
+            name: 1 to 256 printable ASCII characters; none by default.
+            tenant_id: for a function with tenant isolation, 1 to 256 characters.
+            payload_serdes: how the input is written.
+            result_serdes: how the answer is read; plain JSON by default.
+            config: the same options as a value; keywords win.
+
+        Raises (when awaited):
+            InvokeError: the function failed, timed out or was stopped; carries its error.
+        """
+        self._node.check_use("invoke a function")
+        config = check_config(config, InvokeConfig)
+        tenant = pick(tenant_id, config, "tenant_id")
+        options = ChainedInvokeOptions(
+            function_name=arguments.text("function_name", function_name),
+            tenant_id=None if tenant is None else arguments.text("tenant_id", tenant),
+        )
+        write = arguments.checked_serdes(pick(payload_serdes, config, "payload_serdes"))
+        read = arguments.checked_serdes(pick(result_serdes, config, "result_serdes"))
+        return InvokeOperation(
+            self._node,
+            self._identity(OperationType.CHAINED_INVOKE, SubType.CHAINED_INVOKE, name),
+            options,
+            payload,
+            payload_serdes=write or plain_json,
+            result_serdes=read or plain_json,
+        )
 
     def run_in_child_context(
         self,
@@ -315,10 +425,12 @@ class DurableContext:
         name: str | None = None,
         max_concurrency: int | None = None,
         completion: CompletionConfig | None = None,
-        item_namer: Callable[[ItemT, int], str] | None = None,
+        nesting: NestingType | None = None,
+        item_namer: Callable[[Any, int], str] | None = None,
         item_serdes: SerDes | None = None,
         serdes: SerDes | None = None,
         summary: Callable[[BatchResult[T]], str] | None = None,
+        batch: ItemBatcher | None = None,
         config: MapConfig | None = None,
     ) -> Operation[BatchResult[T]]:
         """Run ``fn(item_ctx, item, index)`` for every item, concurrently, each in a context of its own.
@@ -331,11 +443,15 @@ class DurableContext:
             name: 1 to 256 printable ASCII characters; the default is the function's name.
             max_concurrency: how many items may be unfinished at a time (a suspended one counts); None for all.
             completion: when the batch is decided; by default at the first failure.
+            nesting: NESTED (default) records a context per item, FLAT does not: fewer operations.
             item_namer: ``(item, index) -> name``; the default is ``map-item-<index>``.
             item_serdes: how each item's result is stored.
             serdes: how the ``BatchResult`` as a whole is stored; the default is readable JSON made of the
                 items' own payloads.
             summary: text to keep of a batch that is too big to be stored whole.
+            batch: put items together: then ``fn(item_ctx, items, start_index)`` runs once per group of items,
+                *item_namer* is called with a group and its start index, and what is said of items here goes
+                for groups.
             config: the same options as a value; keywords win.
 
         Raises (at once):
@@ -345,32 +461,76 @@ class DurableContext:
         check_callable("fn", fn)
         refuse_generator("fn", fn)
         config = check_config(config, MapConfig)
-        elements = _elements(items)
+        groups = arguments.groups(arguments.elements(items), pick(batch, config, "batch"), self._serdes(None))
+        options = self._batch_options(
+            config, len(groups), max_concurrency, completion, item_serdes, serdes, summary
+        )
+        group = BatchItems(
+            total=len(groups),
+            body=lambda child, index: fn(child, groups[index][1], groups[index][0]),
+            names=arguments.item_names(pick(item_namer, config, "item_namer"), groups),
+            title="map-item",
+            sub_type=SubType.MAP_ITERATION,
+            is_flat=arguments.is_flat(pick(nesting, config, "nesting")),
+        )
+        identity = self._identity(OperationType.CONTEXT, SubType.MAP, name, default_name(fn) or "map")
+        return BatchOperation(self._node, identity, group, options)
+
+    def parallel(
+        self,
+        branches: Iterable[Callable[[DurableContext], Awaitable[T]] | Branch[T]],
+        *,
+        name: str | None = None,
+        max_concurrency: int | None = None,
+        completion: CompletionConfig | None = None,
+        nesting: NestingType | None = None,
+        item_serdes: SerDes | None = None,
+        serdes: SerDes | None = None,
+        summary: Callable[[BatchResult[T]], str] | None = None,
+        config: ParallelConfig | None = None,
+    ) -> Operation[BatchResult[T]]:
+        """Run several functions concurrently, each in a context of its own.
+
+        A branch is a function ``fn(child_ctx)``, or ``Branch(fn, *args, name=...)``. Unnamed branches are called
+        ``parallel-branch-<index>``. Everything else is as for ``map``, with branches for items.
+        """
+        self._node.check_use("start a parallel")
+        config = check_config(config, ParallelConfig)
+        arms = arguments.branches(branches)
+        options = self._batch_options(
+            config, len(arms), max_concurrency, completion, item_serdes, serdes, summary
+        )
+        items = BatchItems(
+            total=len(arms),
+            body=lambda child, index: arms[index].fn(child, *arms[index].args),
+            names=[arm.name for arm in arms],
+            title="parallel-branch",
+            sub_type=SubType.PARALLEL_BRANCH,
+            is_flat=arguments.is_flat(pick(nesting, config, "nesting")),
+        )
+        identity = self._identity(OperationType.CONTEXT, SubType.PARALLEL, name)
+        return BatchOperation(self._node, identity, items, options)
+
+    def _batch_options(
+        self,
+        config: MapConfig | ParallelConfig | None,
+        total: int,
+        max_concurrency: int | None,
+        completion: CompletionConfig | None,
+        item_serdes: SerDes | None,
+        serdes: SerDes | None,
+        summary: Callable[[Any], str] | None,
+    ) -> BatchOptions:
         limit = pick(max_concurrency, config, "max_concurrency")
         check_whole_number("max_concurrency", limit, at_least=1)
-        rules = _completion(pick(completion, config, "completion"), len(elements))
-        names = _item_names(pick(item_namer, config, "item_namer"), elements)
-        item_store = self._serdes(pick(item_serdes, config, "item_serdes"))
         summarize = pick(summary, config, "summary")
         if summarize is not None:
             check_callable("summary", summarize)
-        identity = self._identity(OperationType.CONTEXT, SubType.MAP, name, default_name(fn) or "map")
-        batch: BatchItems[T] = BatchItems(
-            total=len(elements),
-            body=lambda child, index: fn(child, elements[index], index),
-            names=names,
-            title="map-item",
-            sub_type=SubType.MAP_ITERATION,
-        )
-        return BatchOperation(
-            self._node,
-            identity,
-            batch,
+        return BatchOptions(
             max_concurrency=limit,
-            completion=rules,
-            item_serdes=item_store,
-            payloads_are_json=item_store is json_serdes(),
-            serdes=_checked_serdes(pick(serdes, config, "serdes")),
+            completion=arguments.completion(pick(completion, config, "completion"), total),
+            item_serdes=self._serdes(pick(item_serdes, config, "item_serdes")),
+            serdes=arguments.checked_serdes(pick(serdes, config, "serdes")),
             summary=summarize,
         )
 
@@ -418,6 +578,40 @@ class DurableContext:
         identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)
         return AllOperation(self._node, identity, given, as_tuple=as_tuple)
 
+    # --- ending and cancelling ----------------------------------------------------------------------------
+
+    async def complete(self, value: Any = None) -> NoReturn:
+        """End the execution now, as SUCCEEDED with *value*; never returns.
+
+        Whatever else the execution is doing is cancelled.
+        """
+        self._node.check_use("complete the execution")
+        invocation = self._node.invocation
+        await invocation.complete_early(Succeeded(invocation.encoded_result(value)))
+
+    async def fail(self, error: Exception) -> NoReturn:
+        """End the execution now, as FAILED with *error*; never returns.
+
+        Whatever else the execution is doing is cancelled.
+        """
+        self._node.check_use("fail the execution")
+        if not isinstance(error, BaseException):
+            raise ValidationError(f"error must be an exception, not {error!r}")
+        await self._node.invocation.complete_early(Failed(error_object(error)))
+
+    async def cancel_wait(self, wait: Operation[None]) -> None:
+        """Cancel a wait of this context that was started and is not over; whoever awaits it goes on.
+
+        A wait that was not started, or is over, is left alone.
+
+        Raises:
+            ValidationError: *wait* is no wait of this context.
+        """
+        self._node.check_use("cancel a wait")
+        if not isinstance(wait, WaitOperation) or not wait.belongs_to(self._node):
+            raise ValidationError(f"cancel_wait takes a wait of this context, not {wait!r}")
+        await wait.cancel_at_service()
+
     # --- replay-safe values -------------------------------------------------------------------------------
 
     def uuid(self) -> uuid.UUID:
@@ -433,14 +627,15 @@ class DurableContext:
     def now(self) -> datetime:
         """Return the time by the service's records, in UTC with milliseconds: the same on every replay.
 
-        It is when the latest of the operations that this context has awaited ended, or when the execution
-        started. It does not move while the code runs: record the time in a step if you need it.
+        It is when the latest of the operations that this context has awaited by itself ended (child contexts do
+        not count), or when the execution started. It does not move while the code runs: record the time in a
+        step if you need it.
+
+        Raises:
+            ContextUseError: in OPTIMISTIC mode, something awaited is not acknowledged yet; ``await ctx.flush()``.
         """
         self._node.check_use("ask for the time")
-        at = self._node.latest_end_at
-        if at is None:
-            execution = self._node.invocation.state.execution
-            at = execution.started_at if execution is not None else 0
+        at = self._node.latest_end_at()
         return datetime.fromtimestamp(at // 1000, UTC) + timedelta(milliseconds=at % 1000)
 
     # --- what the context knows ---------------------------------------------------------------------------
@@ -510,99 +705,4 @@ class DurableContext:
         )
 
     def _serdes(self, serdes: SerDes | None) -> SerDes:
-        return _checked_serdes(serdes) or self._node.invocation.options.serdes
-
-
-# --- arguments -------------------------------------------------------------------------------------------
-
-
-def _strategy(retry: RetryStrategy | None) -> RetryStrategy:
-    if retry is None:
-        return RetryPresets.default()
-    check_callable("retry", retry)
-    return retry
-
-
-def _semantics(semantics: object) -> bool:
-    """Tell whether *semantics* is at-most-once."""
-    if semantics is None:
-        return False
-    try:
-        return StepSemantics(semantics) is StepSemantics.AT_MOST_ONCE_PER_RETRY  # type: ignore[arg-type]
-    except ValueError:
-        raise ValidationError(
-            f"semantics must be one of {', '.join(StepSemantics)}, not {semantics!r}"
-        ) from None
-
-
-def _timeout(limit: object) -> float:
-    seconds = exact_seconds("timeout", limit)
-    if seconds <= 0:
-        raise ValidationError(f"timeout must be more than 0 seconds, not {limit!r}")
-    return seconds
-
-
-def _sub_type(sub_type: object) -> str | None:
-    if sub_type is None:
-        return None
-    if not isinstance(sub_type, str) or limits.SUB_TYPE.fullmatch(sub_type) is None:
-        raise ValidationError(
-            f"sub_type must be 1 to 32 letters, digits, hyphens and underscores, not {sub_type!r}"
-        )
-    return sub_type
-
-
-def _callback_options(timeout: object, heartbeat_timeout: object) -> CallbackOptions:
-    def seconds(argument: str, value: object) -> int:
-        if value is None:
-            return 0
-        return whole_seconds(argument, value, at_least=0, at_most=limits.MAX_CALLBACK_TIMEOUT_SECONDS)
-
-    return CallbackOptions(
-        timeout_seconds=seconds("timeout", timeout),
-        heartbeat_timeout_seconds=seconds("heartbeat_timeout", heartbeat_timeout),
-    )
-
-
-def _checked_serdes(serdes: object) -> SerDes | None:
-    if serdes is not None and not isinstance(serdes, SerDes):
-        raise ValidationError(
-            f"serdes must have the methods serialize and deserialize, and {serdes!r} has not"
-        )
-    return serdes
-
-
-def _elements(items: object) -> Sequence[Any]:
-    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        raise ValidationError(f"items must be an iterable of items, not {type(items).__name__}")
-    if isinstance(items, (set, frozenset)):
-        raise ValidationError(
-            "items must have an order that is the same on replay, and a set has none: pass sorted(items)"
-        )
-    return list(items)
-
-
-def _completion(completion: object, total: int) -> CompletionConfig:
-    if completion is None:
-        return CompletionConfig()
-    if not isinstance(completion, CompletionConfig):
-        raise ValidationError(f"completion must be a CompletionConfig, not {completion!r}")
-    wanted = completion.min_successful
-    if wanted is not None and total and wanted > total:
-        raise ValidationError(f"min_successful must be at most the number of items, {total}, not {wanted}")
-    return completion
-
-
-def _item_names(namer: Callable[[Any, int], str] | None, items: Sequence[Any]) -> list[str] | None:
-    if namer is None:
-        return None
-    check_callable("item_namer", namer)
-    names = [namer(item, index) for index, item in enumerate(items)]
-    for index, name in enumerate(names):
-        if check_name(name) is None:
-            raise ValidationError(f"item_namer must return a name, and returned None for item {index}")
-    return names
-
-
-def _derived_name(title: str | None, role: str) -> str:
-    return fitting_name(f"{title} {role}" if title is not None else role)
+        return arguments.checked_serdes(serdes) or self._node.invocation.options.serdes

@@ -48,6 +48,7 @@ from durable_trio._protocol.wire import WireError
 from durable_trio._runtime.actor import run_context_here
 from durable_trio._runtime.bodies import call_context_body
 from durable_trio._runtime.context import DurableContext
+from durable_trio._runtime.deadline import Deadline
 from durable_trio._runtime.failures import error_object, fitted
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.replay_logger import make_logger
@@ -143,10 +144,16 @@ class Invocation:
         self.clock: Clock = getattr(client, "clock", None) or Clock()
         self._handler_scope = trio.CancelScope()
         self.supervisor = Supervisor(self._handler_scope)
-        self.writer = CheckpointWriter(client, state, self.supervisor, self.clock)
-        self.waker = Waker(self.supervisor, self.writer, self.clock)
+        self.writer = CheckpointWriter(client, state, self.supervisor, self.clock, options.checkpointing)
+        self.deadline = Deadline(
+            self.remaining_seconds(), options.deadline_margin_seconds, self.supervisor, self.writer
+        )
+        self.waker = Waker(
+            self.supervisor, self.writer, self.clock, options.inline_wait_seconds, self.deadline.at
+        )
         self.supervisor.attach(self.writer, self.waker)
         self._fatal: Exception | None = None
+        self._completed: Outcome | None = None
         self._log: Any = None
 
     def __repr__(self) -> str:
@@ -161,6 +168,8 @@ class Invocation:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.writer.run, checkpoint_token, name="durable checkpoint writer")
                 nursery.start_soon(self.waker.run, name="durable waker")
+                if self.deadline.at is not None:
+                    nursery.start_soon(self.deadline.run, name="durable deadline")
                 try:
                     handled = await self._run_handler(fn)
                     outcome.append(await self._conclude(handled))
@@ -186,8 +195,11 @@ class Invocation:
         return handled[0] if handled else None
 
     async def _conclude(self, handled: _Returned | _Raised | None) -> Outcome:
+        if self._completed is not None:
+            return self._completed
         if self._fatal is None and self.supervisor.is_suspended:
             self._report_lost(handled)
+            self._check_pending()
             return Pending()
         try:
             return await self._answer(handled)
@@ -204,9 +216,9 @@ class Invocation:
                 try:
                     outcome: Outcome = Succeeded(self.encoded_result(value))
                 except Exception as error:  # noqa: BLE001  # a result that cannot be serialized fails the execution
-                    outcome = _outcome_of(error)
+                    outcome = self._failure(error)
             case _Raised(error):
-                outcome = _outcome_of(error)
+                outcome = self._failure(error)
             case None:
                 # Cancelled, but not by a suspension: the writer has failed, and its error says the rest.
                 await trio.sleep_forever()
@@ -216,13 +228,47 @@ class Invocation:
             return Succeeded("")
         return outcome
 
-    def _execution_update(self, outcome: Succeeded) -> OperationUpdate:
+    def _failure(self, error: Exception) -> Outcome:
+        outcome = _outcome_of(error)
+        if self.options.on_error is not None:
+            try:
+                self.options.on_error(error)
+            except Exception as problem:  # noqa: BLE001  # the hook's own failure must not change the outcome
+                self.log.error("on_error failed", error=repr(problem))
+        return outcome
+
+    def _execution_update(self, outcome: Succeeded | Failed) -> OperationUpdate:
+        succeeded = isinstance(outcome, Succeeded)
         return OperationUpdate(
             id=f"execution-result-{self.clock.now()}",
             type=OperationType.EXECUTION,
-            action=OperationAction.SUCCEED,
-            payload=outcome.result,
+            action=OperationAction.SUCCEED if succeeded else OperationAction.FAIL,
+            payload=outcome.result if isinstance(outcome, Succeeded) else None,
+            error=outcome.error if isinstance(outcome, Failed) else None,
         )
+
+    def _check_pending(self) -> None:
+        """Make sure that something will wake the execution, where the deadline has cut it short.
+
+        Raises:
+            InvocationError: work was left undone, and no timer would bring it back soon.
+        """
+        if not self.deadline.has_passed:
+            return
+        work_is_left = self.supervisor.held > 0 or self.supervisor.running > 0
+        if not self.state.is_anything_pending(soon=work_is_left):
+            raise InvocationError(
+                "the time of this invocation is up, with work left that no timer would resume: invoke again"
+            )
+
+    async def complete_early(self, outcome: Succeeded | Failed) -> NoReturn:
+        """End the execution now, from wherever the caller is; never returns."""
+        await self.writer.commit(self._execution_update(outcome))
+        self._completed = Succeeded("") if isinstance(outcome, Succeeded) else Failed()
+        self._handler_scope.cancel("the execution is complete")
+        await trio.lowlevel.checkpoint()
+        # Shielded: there is nothing left to do but to wait for the shield's end in vain.
+        await self.supervisor.refuse()
 
     def _report_lost(self, handled: _Returned | _Raised | None) -> None:
         """Log an exception of clean-up code that ran because of a suspension; it is not the execution's."""
@@ -254,7 +300,7 @@ class Invocation:
     @property
     def is_closing(self) -> bool:
         """Tell whether durable operations are refused."""
-        return self._fatal is not None or self.supervisor.is_closing
+        return self._fatal is not None or self._completed is not None or self.supervisor.is_closing
 
     async def refuse(self) -> NoReturn:
         """Refuse a durable operation, with the reason."""

@@ -48,14 +48,15 @@ class ContextNode:
 
     __slots__ = (
         "_is_replaying",
+        "_latest_end_at",
         "_next_id",
         "_position",
         "_safe_values",
+        "_unconfirmed",
         "busy_with",
         "invocation",
         "is_ended",
         "is_past",
-        "latest_end_at",
         "owner",
         "parent",
         "parent_id",
@@ -80,7 +81,8 @@ class ContextNode:
         self.is_ended = False
         # A finished context whose body runs again: nothing new may come of it.
         self.is_past: bool = is_past or (parent is not None and parent.is_past)
-        self.latest_end_at: int | None = None
+        self._latest_end_at: int | None = None
+        self._unconfirmed: list[str] = []  # awaited operations whose end is not acknowledged yet
         self._position = 0
         self._safe_values = 0
         self._next_id = operation_id(prefix, 1)
@@ -152,16 +154,46 @@ class ContextNode:
         if record is None or runs:
             self._is_replaying = False
 
-    def leaving(self, id_: str, *, was_settled: bool) -> None:
-        """Note that an operation is through; *was_settled*: the previous invocation saw it finished."""
+    def leaving(self, id_: str, *, was_settled: bool, tells_time: bool) -> None:
+        """Note that an operation is through.
+
+        *was_settled*: the previous invocation saw it finished. *tells_time*: its end counts for ``ctx.now()``.
+        """
         state = self.invocation.state
-        record = state.get(id_)
-        if record is not None and record.ended_at is not None:
-            self.latest_end_at = max(record.ended_at, self.latest_end_at or 0)
+        if tells_time:
+            self._unconfirmed.append(id_)
+            self._confirm()
         if self._is_replaying and (
             not was_settled or (not state.was_resumed and state.get(self._next_id) is None)
         ):
             self._is_replaying = False
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def latest_end_at(self) -> int:
+        """Return when the latest operation that this context has awaited ended, or the execution started.
+
+        Raises:
+            ContextUseError: an end is not acknowledged yet (in OPTIMISTIC mode), so its time is not known.
+        """
+        self._confirm()
+        if self._unconfirmed:
+            raise ContextUseError(
+                "the time is not known yet: in OPTIMISTIC mode an awaited operation may still be on its way to the"
+                " service. Call await ctx.flush() before ctx.now()."
+            )
+        if self._latest_end_at is not None:
+            return self._latest_end_at
+        execution = self.invocation.state.execution
+        return execution.started_at if execution is not None else 0
+
+    def _confirm(self) -> None:
+        state = self.invocation.state
+        for id_ in self._unconfirmed:
+            record = state.get(id_)
+            if record is not None and record.ended_at is not None:
+                self._latest_end_at = max(record.ended_at, self._latest_end_at or 0)
+        self._unconfirmed = [id_ for id_ in self._unconfirmed if not state.is_terminal(id_)]
 
 
 def _current_task() -> trio.lowlevel.Task | None:

@@ -61,6 +61,8 @@ class Operation(ABC, Generic[T_co]):
     __slots__ = ("__weakref__", "_identity", "_node", "_stage", "_value", "id", "name")
 
     kind: ClassVar[str] = "operation"
+    _tells_time: ClassVar[bool] = True
+    """Its end is acknowledged when it is handed on, so its time is known to ``ctx.now()``."""
     is_unrecorded: ClassVar[bool] = False
     """It never has a record of its own: its outcome comes from the operations in it, each time."""
     _may_be_awaited_after_cancellation: ClassVar[bool] = False
@@ -86,12 +88,18 @@ class Operation(ABC, Generic[T_co]):
 
     def __del__(self) -> None:
         # Half-made objects (an error in __init__) have no stage.
-        if getattr(self, "_stage", None) is _Stage.CREATED and not self._invocation.is_closing:
+        if getattr(self, "_stage", None) is _Stage.CREATED and not self.invocation.is_closing:
             warnings.warn(f"{self.title} was never awaited", RuntimeWarning, stacklevel=1, source=self)
 
     @property
-    def _invocation(self) -> Invocation:
+    def invocation(self) -> Invocation:
+        """The invocation that the operation belongs to."""
         return self._node.invocation
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the context it belongs to; None at the root."""
+        return self._identity.parent_id
 
     # --- running ------------------------------------------------------------------------------------------
 
@@ -128,13 +136,14 @@ class Operation(ABC, Generic[T_co]):
         Raises:
             ContextUseError: it belongs to another context, or is awaited already.
         """
-        if not self._belongs_to(node):
+        if not self.belongs_to(node):
             raise ContextUseError(f"cannot give {self.title} to {combinator}: it belongs to another context")
         if self._stage not in (_Stage.SUCCEEDED, _Stage.FAILED):
             self._claim(f"given to {combinator}")
             self._stage = _Stage.CLAIMED
 
-    def _belongs_to(self, node: ContextNode) -> bool:
+    def belongs_to(self, node: ContextNode) -> bool:
+        """Tell whether *node*'s body may combine it with its own operations."""
         return self._node is node
 
     def _claim(self, how: str) -> None:
@@ -150,8 +159,10 @@ class Operation(ABC, Generic[T_co]):
         if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
             await trio.lowlevel.checkpoint()
             return
-        if self._invocation.is_closing:
-            await self._invocation.refuse()
+        if self.invocation.is_closing:
+            await self.invocation.refuse()
+        if self.invocation.deadline.has_passed:
+            await self.invocation.supervisor.hold()
         self._stage = _Stage.RUNNING
         was_settled = self.was_settled()
         try:
@@ -164,11 +175,11 @@ class Operation(ABC, Generic[T_co]):
             raise
         else:
             self._stage = _Stage.SUCCEEDED
-        self._awaiting_node.leaving(self.id, was_settled=was_settled)
+        self._awaiting_node.leaving(self.id, was_settled=was_settled, tells_time=self._tells_time)
 
     def was_settled(self) -> bool:
         """Tell, before it runs, whether the previous invocation had come past this operation."""
-        return self._invocation.state.is_settled(self.id)
+        return self.invocation.state.is_settled(self.id)
 
     @property
     def error(self) -> Exception | None:
@@ -182,6 +193,21 @@ class Operation(ABC, Generic[T_co]):
             raise self._value
         value: T_co = self._value
         return value
+
+    def refuse_record(self) -> None:
+        """Fail the execution if something is recorded under the id of an operation that records nothing.
+
+        Raises:
+            NonDeterministicExecutionError: it was recorded by an earlier form of the program.
+        """
+        record = self.invocation.state.get(self.id)
+        if record is not None:
+            self.invocation.fail(
+                NonDeterministicExecutionError(
+                    f"{self.title} records nothing of its own, but a {record.sub_type or record.type} is recorded at"
+                    " this place: whether a context is virtual or flat must not change under a running execution."
+                )
+            )
 
     # --- wire ---------------------------------------------------------------------------------------------
 
@@ -212,7 +238,7 @@ class Operation(ABC, Generic[T_co]):
         """What a serializer is told about the payload."""
         return SerdesContext(
             operation_id=self.id,
-            execution_arn=self._invocation.state.durable_execution_arn,
+            execution_arn=self.invocation.state.durable_execution_arn,
             name=self.name,
         )
 
@@ -224,10 +250,10 @@ class Operation(ABC, Generic[T_co]):
         Raises:
             NonDeterministicExecutionError: it is the record of something else; the execution fails.
         """
-        record = self._invocation.state.get(self.id)
+        record = self.invocation.state.get(self.id)
         if record is None:
             if self._node.is_past:
-                self._invocation.fail(
+                self.invocation.fail(
                     NonDeterministicExecutionError(
                         f"{self.title} is new, but its context has finished: a context whose result is too big to"
                         " keep runs its body again, and must ask for the operations that it asked for before."
@@ -238,11 +264,11 @@ class Operation(ABC, Generic[T_co]):
         if differs is None:
             return record
         if differs.only_default_name:
-            self._invocation.log.warning(
+            self.invocation.log.warning(
                 "default name changed", operationId=self.id, recorded=record.name, now=self.name
             )
             return record
-        self._invocation.fail(
+        self.invocation.fail(
             NonDeterministicExecutionError(
                 f"{self.title} does not match what was recorded at this place:\n{differs.text}\n"
                 "The code has changed since the execution started, or its order of operations depends on something"

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from durable_trio.config import ReplayLogging
+    from collections.abc import Callable
+
+    from durable_trio.config import CheckpointingMode, ReplayLogging
     from durable_trio.serdes import SerDes
 
 
@@ -19,3 +21,10 @@ class HandlerOptions:
     handler_serdes: SerDes
     """For the handler's input and result."""
     replay_logging: ReplayLogging
+    checkpointing: CheckpointingMode
+    deadline_margin_seconds: float | None
+    """How long before the end of its time an invocation is brought to rest; None: a fifth, at most 5 seconds."""
+    inline_wait_seconds: float
+    """A timer that is due within this long is waited for in the same invocation."""
+    on_error: Callable[[Exception], None] | None
+    """Told about the exception that fails the execution."""

@@ -27,19 +27,17 @@ from durable_trio._protocol.replay import (
     RunAttempt,
     decide_step,
 )
-from durable_trio._runtime.bodies import call_body
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.operation import Operation
+from durable_trio._runtime.step_body import run_step_body
 from durable_trio.exceptions import (
     ContextUseError,
     SerDesError,
     SizeLimitError,
     StepError,
     StepInterruptedError,
-    StepTimeoutError,
 )
 from durable_trio.retries import delay_seconds
-from durable_trio.step_context import StepContext, _current_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +82,7 @@ class StepOperation(Operation[T_co]):
         self._serdes = serdes
 
     async def _execute(self) -> T_co:
-        invocation = self._invocation
+        invocation = self.invocation
         record = self.recorded()
         while True:
             match decide_step(record, at_most_once=self._at_most_once):
@@ -108,51 +106,31 @@ class StepOperation(Operation[T_co]):
 
     async def _run_attempt(self, attempt: int, *, must_start: bool) -> Any:
         """Run the body once and record its end; ``_RETRYING`` if there is to be another attempt."""
-        writer = self._invocation.writer
+        writer = self.invocation.writer
         if must_start:
             start = self.update(OperationAction.START)
             if self._at_most_once:
                 await writer.commit(start)
             else:
-                writer.record_soon(start)
+                await writer.record(start)
         try:
-            value = await self._run_body(attempt)
+            value = await run_step_body(
+                self, attempt, self._fn, *self._args, timeout_seconds=self._timeout_seconds
+            )
             payload = self._serdes.serialize(value, self.serdes_context)
             succeed = writer.sized(self.update(OperationAction.SUCCEED, payload=payload))
         except Exception as error:  # noqa: BLE001  # the attempt's failure, whatever it is
             await self._fail_attempt(error, attempt)
             return _RETRYING
-        await writer.commit(succeed)
+        await writer.hand_on(succeed)
         return self._decoded(payload)
-
-    async def _run_body(self, attempt: int) -> Any:
-        invocation = self._invocation
-        step = StepContext(
-            operation_id=self.id,
-            parent_id=self._identity.parent_id,
-            name=self.name,
-            attempt=attempt,
-            execution_arn=invocation.state.durable_execution_arn,
-            make_logger=invocation.step_logger,
-        )
-        token = _current_step.set(step)
-        try:
-            if self._timeout_seconds is None:
-                return await call_body(invocation.clock, self._fn, *self._args)
-            with trio.move_on_after(self._timeout_seconds):
-                return await call_body(invocation.clock, self._fn, *self._args)
-            raise StepTimeoutError(
-                f"step {self.name or self.id!r} took longer than {self._timeout_seconds:g} s"
-            )
-        finally:
-            _current_step.reset(token)
 
     async def _fail_attempt(self, error: Exception, attempt: int) -> None:
         """Record a failed attempt: return if there is to be another one, else raise the step's error."""
         if is_fatal(error):
-            self._invocation.fail(error)
+            self.invocation.fail(error)
         error, recorded, delay = self._verdict(error, attempt)
-        writer = self._invocation.writer
+        writer = self.invocation.writer
         if delay is not None:
             options = StepOptions(next_attempt_delay_seconds=delay)
             await writer.commit(self.update(OperationAction.RETRY, error=recorded, options=options))

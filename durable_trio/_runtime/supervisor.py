@@ -54,12 +54,17 @@ class Waker(Protocol):
         """Take note that an actor has parked."""
         ...
 
+    def waits_inline(self) -> bool:
+        """Tell whether a timer is due so soon that the invocation waits for it."""
+        ...
+
 
 class Supervisor:
     """Counts the actors of one invocation and suspends it when none can run."""
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self.running = 1  # the handler's own actor
+        self.held = 0  # how many were kept from starting something
         self.suspend_reason: str | None = None
         self._scope = scope
         self._parked: dict[str, list[trio.lowlevel.Task]] = {}
@@ -93,6 +98,8 @@ class Supervisor:
         if self.running > 0 or self._is_over or self.is_suspended or self._writer is None:
             return
         if self._writer.is_idle:
+            if self._waker is not None and self._waker.waits_inline():
+                return
             self.suspend("every operation is waiting for the service")
         else:
             self._writer.send_now()
@@ -126,6 +133,19 @@ class Supervisor:
             unpark()
             await self.refuse()
         await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def hold(self) -> NoReturn:
+        """Keep an actor from starting anything new, until it is cancelled: the invocation is coming to rest."""
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self.enter()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self.held += 1
+        self.leave()
+        if not self.is_closing:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        await self.refuse()
 
     def wake(self, operation_ids: Iterable[str]) -> None:
         """Wake whoever is parked on one of *operation_ids*: their records have changed."""

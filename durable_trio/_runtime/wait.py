@@ -27,6 +27,16 @@ class WaitOperation(Operation[None]):
         super().__init__(node, identity)
         self._seconds = seconds
 
+    async def cancel_at_service(self) -> None:
+        """End the wait early, if it was started and is not over; whoever is parked on it wakes."""
+        if self.invocation.is_closing:
+            await self.invocation.refuse()
+        record = self.recorded()
+        if record is None or record.status.is_terminal:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.invocation.writer.commit(self.update(OperationAction.CANCEL))
+
     async def _execute(self) -> None:
         record = self.recorded()
         while True:
@@ -34,9 +44,9 @@ class WaitOperation(Operation[None]):
                 case Begin():
                     self._node.entering(record)
                     options = WaitOptions(wait_seconds=self._seconds)
-                    await self._invocation.writer.commit(self.update(OperationAction.START, options=options))
+                    await self.invocation.writer.commit(self.update(OperationAction.START, options=options))
                 case Park(due_at):
-                    await self._invocation.supervisor.park(self.id, due_at)
+                    await self.invocation.supervisor.park(self.id, due_at)
                 case Replay():
                     await trio.lowlevel.checkpoint()
                     return
@@ -45,4 +55,4 @@ class WaitOperation(Operation[None]):
                     raise OperationError(
                         f"the wait ended as {status}", operation_id=self.id, operation_name=self.name
                     )
-            record = self._invocation.state.get(self.id)
+            record = self.invocation.state.get(self.id)

@@ -5,7 +5,8 @@ then, the waker asks the service what has changed, once for all the timers that 
 their actors, and bodies go on where they were. A callback or a chained invoke has no known time: completions
 arrive with any checkpoint response, and if the invocation makes none, the waker asks at growing intervals.
 
-The waker never keeps an invocation alive: when no actor can run, the supervisor suspends it.
+The waker does not keep an invocation alive: when no actor can run, the supervisor suspends it. The exception
+is asked for: with ``inline_wait``, a timer that is due within that time is waited for in place.
 
 Due times sit in a heap with lazy deletion: an entry whose operation is no longer parked is dropped when it
 comes up, so parking costs the same with ten branches and with ten thousand.
@@ -35,10 +36,19 @@ _LATE_POLL_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class Waker:
     """Refreshes the state when a timer of a parked operation is due."""
 
-    def __init__(self, supervisor: Supervisor, writer: CheckpointWriter, clock: Clock) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        writer: CheckpointWriter,
+        clock: Clock,
+        inline_wait_seconds: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
         self._supervisor = supervisor
         self._writer = writer
         self._clock = clock
+        self._inline_wait_seconds = inline_wait_seconds
+        self._deadline = math.inf if deadline is None else deadline  # Trio time
         self._timers: list[tuple[int, str, int]] = []  # when to ask, operation, how often asked in vain
         self._undated: set[str] = set()
         self._poll_seconds = FIRST_POLL_SECONDS
@@ -56,6 +66,24 @@ class Waker:
             heapq.heappush(self._timers, (due_at, operation_id, 0))
         if self._next_time() < self._asleep_until:
             self._earlier.set()
+
+    def waits_inline(self) -> bool:
+        """Tell whether a timer is due so soon that the invocation waits for it.
+
+        It has to be due within the time that the handler's ``inline_wait`` allows, and before the invocation's
+        own time is up.
+        """
+        if self._inline_wait_seconds <= 0:
+            return False
+        self._drop_stale_timers()
+        if not self._timers:
+            return False
+        due = self._clock.trio_deadline(self._timers[0][0])
+        return due <= trio.current_time() + self._inline_wait_seconds and due < self._deadline
+
+    def _drop_stale_timers(self) -> None:
+        while self._timers and not self._supervisor.is_parked(self._timers[0][1]):
+            heapq.heappop(self._timers)
 
     async def run(self) -> None:
         """Refresh at due times, until cancelled."""

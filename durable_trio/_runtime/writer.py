@@ -37,6 +37,7 @@ import trio
 from durable_trio._protocol import limits
 from durable_trio._protocol.batching import MAX_UPDATE_BYTES, encoded_bytes, take_batch
 from durable_trio._protocol.operation import OperationType, OperationUpdate
+from durable_trio.config import CheckpointingMode
 from durable_trio.exceptions import CheckpointError, SizeLimitError
 
 if TYPE_CHECKING:
@@ -87,12 +88,19 @@ class CheckpointWriter:
     """Sends operation updates in order, one call at a time; see the module's theory."""
 
     def __init__(
-        self, client: ServiceClient, state: ExecutionState, supervisor: Supervisor, clock: Clock
+        self,
+        client: ServiceClient,
+        state: ExecutionState,
+        supervisor: Supervisor,
+        clock: Clock,
+        mode: CheckpointingMode = CheckpointingMode.BATCHED,
     ) -> None:
         self._client = client
         self._state = state
         self._supervisor = supervisor
         self._clock = clock
+        self._mode = mode
+        self._max_updates = 1 if mode is CheckpointingMode.EAGER else limits.MAX_UPDATES_PER_CHECKPOINT
         self._inbox_send, self._inbox = trio.open_memory_channel[_Entry](math.inf)
         self._queue: deque[_Entry] = deque()
         self._undone = 0  # entries in inbox, queue and flight: what is not durable yet
@@ -149,6 +157,33 @@ class CheckpointWriter:
             self.record_soon(earlier)
         await self._put_and_wait(sized[-1].update, sized[-1].encoded_bytes)
 
+    async def record(self, update: OperationUpdate | SizedUpdate) -> None:
+        """Record *update* as ``record_soon`` does; in EAGER mode, return once it is stored.
+
+        For what nobody has to wait for, except who asked to wait for everything.
+        """
+        if self._mode is CheckpointingMode.EAGER:
+            await self.commit(update)
+        else:
+            self.record_soon(update)
+
+    async def hand_on(self, update: OperationUpdate | SizedUpdate) -> None:
+        """Record *update* as ``commit`` does; in OPTIMISTIC mode, only queue it.
+
+        For the end of a step: its value may be handed on before it is durable, since whatever makes a promise
+        to the outside is queued behind it and waits.
+        """
+        if self._mode is CheckpointingMode.OPTIMISTIC:
+            self.record_soon(update)
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.commit(update)
+
+    async def drained(self) -> None:
+        """Return when nothing is queued or in flight; unlike ``flush``, does not count as an actor's wait."""
+        while self._undone:
+            await self._put_and_wait(None, 0, is_actor=False)
+
     async def flush(self) -> None:
         """Return once everything queued so far is durable."""
         if self._undone:
@@ -183,7 +218,7 @@ class CheckpointWriter:
         try:
             while token is not None:
                 await self._gather()
-                token = await self._send(token, take_batch(self._queue))
+                token = await self._send(token, take_batch(self._queue, self._max_updates))
                 self._supervisor.settle()
         finally:
             self._is_closed = True
@@ -203,18 +238,14 @@ class CheckpointWriter:
         while (
             quiet_rounds < _QUIET_ROUNDS
             and self._waiting_actors < self._supervisor.running
-            and len(self._queue) < limits.MAX_UPDATES_PER_CHECKPOINT
+            and len(self._queue) < self._max_updates
         ):
             await trio.lowlevel.checkpoint()
             quiet_rounds = 0 if self._drain_inbox() else quiet_rounds + 1
 
     @property
     def _may_linger(self) -> bool:
-        return (
-            self._waiters == 0
-            and self._supervisor.running > 0
-            and len(self._queue) < limits.MAX_UPDATES_PER_CHECKPOINT
-        )
+        return self._waiters == 0 and self._supervisor.running > 0 and len(self._queue) < self._max_updates
 
     def _drain_inbox(self) -> bool:
         """Move what has arrived to the queue; tell whether there was anything."""

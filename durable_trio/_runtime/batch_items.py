@@ -1,0 +1,158 @@
+"""The items of a batch: what they are called, and the operation that each of them is.
+
+A *nested* item is a context with a record of its own. A *flat* one is only a namespace of ids: its operations
+belong to the batch itself, its body runs again on every replay until the batch is decided, and its result
+lives in the batch's record alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from durable_trio._protocol.ids import operation_id
+from durable_trio._protocol.operation import ErrorObject, OperationType, SubType
+from durable_trio._protocol.replay import Identity
+from durable_trio._runtime.actor import run_context_here
+from durable_trio._runtime.bodies import call_context_body
+from durable_trio._runtime.child import ContextOperation
+from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
+from durable_trio._runtime.node import ContextNode
+from durable_trio._runtime.operation import Operation
+from durable_trio.exceptions import ChildContextError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from durable_trio.serdes import SerDes
+
+
+class BatchItems:
+    """What the items of a batch are: how many, what they are called, what runs for each.
+
+    *body* is called with an item's context and its index. *names* has the explicit ones, None for an item
+    that is called by *title* and its index.
+    """
+
+    __slots__ = ("_names", "_title", "body", "is_flat", "sub_type", "total")
+
+    def __init__(
+        self,
+        *,
+        total: int,
+        body: Callable[..., Any],
+        names: list[str | None] | None,
+        title: str,
+        sub_type: SubType,
+        is_flat: bool,
+    ) -> None:
+        self.total = total
+        self.body = body
+        self.sub_type = sub_type
+        self.is_flat = is_flat
+        self._names = names
+        self._title = title
+
+    def explicit_name(self, index: int) -> str | None:
+        """Return the name that the program gave to the item at *index*, if it did."""
+        return None if self._names is None else self._names[index]
+
+    def identity(self, batch_id: str, index: int) -> Identity:
+        """Return the identity of the item at *index*."""
+        name = self.explicit_name(index)
+        return Identity(
+            id=operation_id(batch_id, index),
+            type=OperationType.CONTEXT,
+            sub_type=self.sub_type,
+            name=f"{self._title}-{index}" if name is None else name,
+            parent_id=batch_id,
+            is_default_name=name is None,
+        )
+
+    def make(self, node: ContextNode, batch_id: str, index: int, serdes: SerDes) -> BatchItemOperation:
+        """Return the operation of the item at *index*, to be run in an actor of its own."""
+        identity = self.identity(batch_id, index)
+        if self.is_flat:
+            return FlatItem(node, identity, self.body, index, serdes)
+        return NestedItem(node, identity, self.body, (index,), serdes=serdes)
+
+
+class BatchItemOperation(Protocol):
+    """One item while the batch runs."""
+
+    payload: str | None
+    """The text of its result."""
+    recorded_failure: ErrorObject | None
+    """What is recorded of its failure."""
+
+    async def run(self) -> None:
+        """Run it to its end, in the calling task."""
+
+    @property
+    def error(self) -> Exception | None:
+        """The error it ended with."""
+
+    @property
+    def value(self) -> Any:
+        """The value it ended with."""
+
+
+class NestedItem(ContextOperation[Any]):
+    """An item with a record of its own; runs in the item's own actor."""
+
+    __slots__ = ("payload", "recorded_failure")
+
+    kind = "item"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.payload: str | None = None
+        self.recorded_failure: ErrorObject | None = None
+
+    async def _run_actor(self, run: Callable[[], Awaitable[Any]]) -> Any:
+        return await run()
+
+    def _decoded(self, payload: str | None) -> Any:
+        self.payload = payload
+        return super()._decoded(payload)
+
+    def _failure(self, recorded: ErrorObject | None) -> Exception:
+        self.recorded_failure = recorded
+        return super()._failure(recorded)
+
+
+class FlatItem(Operation[Any]):
+    """An item without a record of its own; runs in the item's own actor."""
+
+    __slots__ = ("_body", "_index", "_serdes", "payload", "recorded_failure")
+
+    kind = "item"
+    is_unrecorded = True
+    _tells_time = False
+
+    def __init__(
+        self, node: ContextNode, identity: Identity, body: Callable[..., Any], index: int, serdes: SerDes
+    ) -> None:
+        super().__init__(node, identity)
+        self._body = body
+        self._index = index
+        self._serdes = serdes
+        self.payload: str | None = None
+        self.recorded_failure: ErrorObject | None = None
+
+    async def _execute(self) -> Any:
+        self.refuse_record()
+        child = ContextNode(
+            self.invocation, prefix=self.id, parent_id=self._identity.parent_id, parent=self._node
+        )
+        context = self.invocation.context_for(child)
+        try:
+            value = await run_context_here(child, lambda: call_context_body(self._body, context, self._index))
+            self.payload = self._serdes.serialize(value, self.serdes_context)
+            return self._serdes.deserialize(self.payload, self.serdes_context)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the item's failure, whatever it is
+            if is_fatal(error):
+                self.invocation.fail(error)
+            self.recorded_failure = error_object(error)
+            raise recorded_error(self.recorded_failure, ChildContextError, self._identity) from None
