@@ -44,14 +44,14 @@ def write_datetime(value: datetime) -> str:
     if value.tzinfo is None or type(value.tzinfo) is timezone:
         if value.fold and value.tzinfo is None:
             raise JsonValueError("a naive datetime with fold=1 has no ISO form; use an aware one")
-        return value.isoformat()
+        return _with_whole_offset(value)
     if value.utcoffset() is None:
         raise JsonValueError(f"a {type(value.tzinfo).__qualname__} that tells no offset has no ISO form")
     from zoneinfo import ZoneInfo  # not needed by most programs
 
     key = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
     if key is None:
-        return value.isoformat()
+        return _with_whole_offset(value)
     text = f"{value.isoformat()}[{key}]"
     if read_datetime(text).replace(tzinfo=None) != value.replace(tzinfo=None):
         raise JsonValueError(
@@ -81,6 +81,14 @@ def _write_time(value: time) -> str:
         raise JsonValueError("a time whose zone has no fixed offset has no ISO form; use a datetime")
     if value.fold:
         raise JsonValueError("a time with fold=1 has no ISO form; use an aware datetime")
+    return _with_whole_offset(value)
+
+
+def _with_whole_offset(value: datetime | time) -> str:
+    offset = value.utcoffset()
+    if offset is not None and offset.microseconds:
+        # Python writes such an offset, but does not read a part of a second that is 0 but for the offset's.
+        raise JsonValueError(f"the UTC offset {offset} is not in whole seconds")
     return value.isoformat()
 
 
