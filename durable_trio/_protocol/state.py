@@ -55,7 +55,7 @@ class ExecutionState:
         operations = self._operations
         for record in records:
             known = operations.get(record.id)
-            if known is not None and known.status.is_terminal:
+            if known is not None and (known.status.is_terminal or known == record):
                 continue
             operations[record.id] = record
             changed.append(record.id)

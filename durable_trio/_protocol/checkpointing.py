@@ -1,0 +1,131 @@
+"""A checkpoint, seen from the service: token, updates, answer.
+
+A token is good for one checkpoint, and the answer brings the next one. So at any time one invocation at most
+can move the execution, and one that was given up (a crash, a take-over) is fenced off by its stale token. An
+answer may be lost on its way; the client then asks again with the same token *and* the same client token, which
+cannot be mistaken for a second checkpoint: it gets the answer again and nothing is applied twice. Answers are
+remembered for 15 minutes, and the latest ``MAX_REMEMBERED_ANSWERS`` of them; a client has one call in flight, so
+what it repeats is the latest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from durable_trio._protocol import limits
+from durable_trio._protocol.checkpoint_rules import plan_updates
+from durable_trio._protocol.execution_record import (
+    ExecutionRecord,
+    RememberedAnswer,
+)
+from durable_trio._protocol.execution_status import (
+    ExecutionStatus,
+)
+from durable_trio._protocol.function_moves import ChainTarget, apply_move
+from durable_trio._protocol.opaque import checkpoint_token, token_sequence
+from durable_trio._protocol.refusals import RefusalReason, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durable_trio._protocol.operation import (
+        OperationRecord,
+        OperationUpdate,
+    )
+
+
+MAX_REMEMBERED_ANSWERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointAnswer:
+    """What a checkpoint is answered with.
+
+    No *token*: the execution is over. *operations* are in order of change.
+    """
+
+    token: str | None
+    operations: tuple[OperationRecord, ...]
+    is_repeated: bool = False
+
+
+def check_token(record: ExecutionRecord, token: str) -> int:
+    """Return the number of *token* if it is the current one of the active invocation.
+
+    Raises:
+        RefusedError: it is not.
+    """
+    sequence = token_sequence(token, record.id)
+    if sequence is None:
+        raise RefusedError(
+            "Invalid checkpoint token: it is not one of this execution", RefusalReason.INVALID_TOKEN
+        )
+    if record.status is not ExecutionStatus.RUNNING:
+        raise RefusedError(
+            f"Invalid checkpoint token: the execution is {record.status}", RefusalReason.INVALID_TOKEN
+        )
+    if record.active is None or sequence != record.token_sequence:
+        raise RefusedError("Invalid checkpoint token: it has been used", RefusalReason.INVALID_TOKEN)
+    return sequence
+
+
+def apply_checkpoint(
+    record: ExecutionRecord,
+    token: str,
+    client_token: str,
+    updates: Sequence[OperationUpdate],
+    now: int,
+    chain: ChainTarget,
+) -> CheckpointAnswer:
+    """Record *updates* and answer with every change the invocation has not been shown.
+
+    Raises:
+        RefusedError: the token is not the current one, or an update breaks a rule; *record* is unchanged.
+    """
+    if limits.CLIENT_TOKEN.fullmatch(client_token) is None:
+        raise RefusedError(f"ClientToken must be 1 to 64 printable ASCII characters, not {client_token!r}")
+    repeated = _remembered(record, token, client_token, now)
+    if repeated is not None:
+        return repeated
+    sequence = check_token(record, token)
+    moves = plan_updates(record, updates)
+
+    shown_before = record.shown_change
+    for move in moves:
+        apply_move(record, move, now, chain)
+    if record.status is ExecutionStatus.RUNNING:
+        record.token_sequence += 1
+    if updates and record.active is not None:
+        record.active = replace(record.active, has_progress=True)
+    operations = tuple(entry.operation for entry in record.unseen())
+    record.mark_shown()
+    answer = RememberedAnswer(sequence, client_token, now, shown_before, record.status.is_closed)
+    _forget_old(record, now)
+    record.remember(answer)
+    return CheckpointAnswer(_next_token(record, answer), operations)
+
+
+def _next_token(record: ExecutionRecord, answer: RememberedAnswer) -> str | None:
+    return None if answer.is_last else checkpoint_token(record.id, answer.token_sequence + 1)
+
+
+def _remembered(record: ExecutionRecord, token: str, client_token: str, now: int) -> CheckpointAnswer | None:
+    sequence = token_sequence(token, record.id)
+    answer = None if sequence is None else record.answers.get(sequence)
+    if answer is None or answer.client_token != client_token or _is_old(answer, now):
+        return None
+    # What changed later is in it too: the client merges it, and is shown it again.
+    operations = tuple(entry.operation for entry in record.changed_after(answer.shown_before))
+    return CheckpointAnswer(_next_token(record, answer), operations, is_repeated=True)
+
+
+def _is_old(answer: RememberedAnswer, now: int) -> bool:
+    return now - answer.answered_at > limits.CLIENT_TOKEN_WINDOW_SECONDS * 1000
+
+
+def _forget_old(record: ExecutionRecord, now: int) -> None:
+    for sequence, answer in list(record.answers.items()):
+        if len(record.answers) < MAX_REMEMBERED_ANSWERS and not _is_old(answer, now):
+            break
+        del record.answers[sequence]

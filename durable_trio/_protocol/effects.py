@@ -1,0 +1,60 @@
+"""What a change of an execution asks its service to do, as data.
+
+Effects are performed when the change has been committed, except that what a chained invoke starts, and what its
+end completes, is part of the same transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from durable_trio._protocol.arns import ExecutionArn
+    from durable_trio._protocol.execution_status import ExecutionStatus
+    from durable_trio._protocol.operation import ErrorObject, OperationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OperationChanged:
+    """An operation was created or changed."""
+
+    operation: OperationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationStarted:
+    """The function is being called; *number* counts the execution's invocations from 1."""
+
+    request_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationEnded:
+    """A call of the function is over; *error* tells why it failed, if it did."""
+
+    request_id: str
+    number: int
+    error: ErrorObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionClosed:
+    """The execution ended."""
+
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedInvokeStarted:
+    """Another function is to be called, on behalf of *operation_id*, as execution *arn*."""
+
+    operation_id: str
+    arn: ExecutionArn
+    input_payload: str
+
+
+Effect: TypeAlias = (
+    OperationChanged | InvocationStarted | InvocationEnded | ExecutionClosed | ChainedInvokeStarted
+)

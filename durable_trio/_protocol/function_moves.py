@@ -1,0 +1,197 @@
+"""What an allowed update does to an operation, to the history and to the timers.
+
+``checkpoint_rules`` has said that the move is legal and where it leads; nothing can go wrong any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from durable_trio._protocol.effects import ChainedInvokeStarted
+from durable_trio._protocol.execution_status import ExecutionStatus
+from durable_trio._protocol.history import EventDetails, event_type, update_event_type
+from durable_trio._protocol.opaque import callback_id
+from durable_trio._protocol.operation import (
+    CallbackDetails,
+    CallbackOptions,
+    ChainedInvokeDetails,
+    ChainedInvokeOptions,
+    ContextDetails,
+    ContextOptions,
+    ErrorObject,
+    OperationAction,
+    OperationDetails,
+    OperationRecord,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+    StepDetails,
+    StepOptions,
+    WaitDetails,
+    WaitOptions,
+)
+from durable_trio._protocol.timer_table import TimerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durable_trio._protocol.arns import ExecutionArn
+    from durable_trio._protocol.checkpoint_rules import Move
+    from durable_trio._protocol.execution_record import ExecutionRecord
+
+ChainTarget: TypeAlias = "Callable[[ChainedInvokeOptions], ExecutionArn | None]"
+"""Names the execution that a chained invoke is to start; None if there is no such function."""
+
+
+def apply_move(record: ExecutionRecord, move: Move, now: int, chain: ChainTarget) -> None:
+    """Do what an update asks for, at *now* (epoch milliseconds)."""
+    update = move.update
+    if update.type is OperationType.EXECUTION:
+        record.close(ExecutionStatus(move.status), now, result=update.payload, error=update.error)
+        return
+    before = record.operation(update.id)
+    operation = OperationRecord(
+        id=update.id,
+        type=update.type,
+        status=move.status,
+        started_at=before.started_at if before else now,
+        parent_id=before.parent_id if before else update.parent_id,
+        name=before.name if before else update.name,
+        sub_type=before.sub_type if before else update.sub_type,
+        ended_at=now if move.status.is_terminal else None,
+        details=_details(record, update, before, now),
+    )
+    target = _chain_target(update, chain)
+    record.put(operation)
+    record.log(
+        update_event_type(update.type, update.action, update.error),
+        now,
+        operation,
+        _event_details(update, operation, target),
+    )
+    _move_timers(record, update, now)
+    if update.type is OperationType.CHAINED_INVOKE:
+        _start_chained(record, update, operation, target, now)
+
+
+def _details(
+    record: ExecutionRecord, update: OperationUpdate, before: OperationRecord | None, now: int
+) -> OperationDetails:
+    match update.type:
+        case OperationType.STEP:
+            return _step_details(update, before, now)
+        case OperationType.CONTEXT:
+            replays = isinstance(update.options, ContextOptions) and update.options.replay_children
+            return ContextDetails(result=update.payload, error=update.error, replay_children=replays)
+        case OperationType.WAIT:
+            if before is not None and before.details is not None:
+                return before.details
+            assert isinstance(update.options, WaitOptions)  # noqa: S101  # plan_updates saw to it
+            return WaitDetails(scheduled_end_at=now + update.options.wait_seconds * 1000)
+        case OperationType.CALLBACK:
+            return CallbackDetails(callback_id=callback_id(record.id, update.id))
+        case _:
+            return ChainedInvokeDetails()
+
+
+def _step_details(update: OperationUpdate, before: OperationRecord | None, now: int) -> StepDetails:
+    details = before.details if before is not None else None
+    if not isinstance(details, StepDetails):
+        details = StepDetails()
+    if update.action is OperationAction.START:
+        # The result of the last poll stays: it is the state that the next one starts from.
+        return replace(details, next_attempt_at=None)
+    next_attempt_at = None
+    if update.action is OperationAction.RETRY:
+        next_attempt_at = now + _retry_delay(update) * 1000
+    return StepDetails(
+        attempt=details.attempt + 1,
+        next_attempt_at=next_attempt_at,
+        result=update.payload,
+        error=update.error,
+    )
+
+
+def _retry_delay(update: OperationUpdate) -> int:
+    assert isinstance(update.options, StepOptions)  # noqa: S101  # plan_updates saw to it
+    assert update.options.next_attempt_delay_seconds is not None  # noqa: S101
+    return update.options.next_attempt_delay_seconds
+
+
+def _move_timers(record: ExecutionRecord, update: OperationUpdate, now: int) -> None:
+    match update.action, update.options:
+        case OperationAction.RETRY, _:
+            seconds = _retry_delay(update)
+            record.set_timer(TimerKind.RETRY_READY, now + seconds * 1000, seconds, update.id)
+        case OperationAction.CANCEL, _:
+            record.clear_timer(TimerKind.WAIT_END, update.id)
+        case OperationAction.START, WaitOptions(seconds):
+            record.set_timer(TimerKind.WAIT_END, now + seconds * 1000, seconds, update.id)
+        case OperationAction.START, CallbackOptions(timeout, heartbeat):
+            if timeout:
+                record.set_timer(TimerKind.CALLBACK_TIMEOUT, now + timeout * 1000, timeout, update.id)
+            if heartbeat:
+                record.set_timer(TimerKind.CALLBACK_HEARTBEAT, now + heartbeat * 1000, heartbeat, update.id)
+
+
+def _event_details(
+    update: OperationUpdate, operation: OperationRecord, target: ExecutionArn | None
+) -> EventDetails:
+    match operation.details:
+        case StepDetails(attempt) if update.action is not OperationAction.START:
+            delay = (
+                update.options.next_attempt_delay_seconds if isinstance(update.options, StepOptions) else None
+            )
+            return EventDetails(
+                result=update.payload, error=update.error, attempt=attempt, next_attempt_delay_seconds=delay
+            )
+        case WaitDetails(end_at) if isinstance(update.options, WaitOptions):
+            return EventDetails(duration_seconds=update.options.wait_seconds, scheduled_end_at=end_at)
+        case CallbackDetails(id_):
+            options = update.options if isinstance(update.options, CallbackOptions) else CallbackOptions()
+            return EventDetails(
+                callback_id=id_,
+                timeout_seconds=options.timeout_seconds,
+                heartbeat_timeout_seconds=options.heartbeat_timeout_seconds,
+            )
+        case ChainedInvokeDetails() if isinstance(update.options, ChainedInvokeOptions):
+            return EventDetails(
+                input=update.payload,
+                function_name=update.options.function_name,
+                tenant_id=update.options.tenant_id,
+                executed_version=target.version if target else None,
+                durable_execution_arn=str(target) if target else None,
+            )
+        case _:
+            return EventDetails(result=update.payload, error=update.error)
+
+
+def _chain_target(update: OperationUpdate, chain: ChainTarget) -> ExecutionArn | None:
+    if not isinstance(update.options, ChainedInvokeOptions):
+        return None
+    return chain(update.options)
+
+
+def _start_chained(
+    record: ExecutionRecord,
+    update: OperationUpdate,
+    operation: OperationRecord,
+    target: ExecutionArn | None,
+    now: int,
+) -> None:
+    if target is not None:
+        record.tell(ChainedInvokeStarted(operation.id, target, update.payload or ""))
+        return
+    assert isinstance(update.options, ChainedInvokeOptions)  # noqa: S101  # plan_updates saw to it
+    error = ErrorObject(
+        message=f"Function not found: {update.options.function_name}", type="ResourceNotFoundException"
+    )
+    failed = replace(
+        operation,
+        status=OperationStatus.FAILED,
+        ended_at=now,
+        details=ChainedInvokeDetails(error=error),
+    )
+    record.put(failed)
+    record.log(event_type(failed.type, failed.status), now, failed, EventDetails(error=error))

@@ -1,0 +1,312 @@
+"""The executions of a database, one transaction at a time.
+
+The ledger is the synchronous part of the service: it finds the record that a request is about, lets the pure
+rules change it, and writes what changed. It keeps the records of the executions that this process drives in
+memory, and knows when they are out of date: SQLite's ``data_version`` tells that another process has committed,
+and each record's revision whether that concerned it.
+
+Memory never runs ahead of the file. Whatever goes wrong in a transaction, ``rollback`` drops every record that
+was in memory along with what was written; they are read again when they are next needed.
+
+What is to be done once a transaction has been committed (invocations to make, watchers to tell) is handed over
+by ``commit``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from durable_trio._protocol.arns import ExecutionArn, parse_arn
+from durable_trio._protocol.execution_record import (
+    ExecutionIdentity,
+    ExecutionRecord,
+    ParentOperation,
+    start_record,
+)
+from durable_trio._protocol.invocation_rules import begin_invocation, lose_invocation
+from durable_trio._protocol.pages import PageLimits
+from durable_trio._protocol.service_moves import fire_due
+from durable_trio.local.chained import settle_chained
+from durable_trio.local.errors import ExecutionBusy, InvalidParameterValue, ResourceNotFound
+from durable_trio.local.rows import Stored
+from durable_trio.local.timers import DueQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from durable_trio._protocol.effects import (
+        Effect,
+    )
+    from durable_trio._protocol.envelope import InvocationInput
+    from durable_trio.clock import Clock
+    from durable_trio.local.changes import Feeds
+    from durable_trio.local.hosts import Host
+    from durable_trio.local.settings import LocalSettings
+    from durable_trio.local.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DueInvocation:
+    """An invocation that is recorded as started, and now has to be made."""
+
+    execution_id: str
+    function_name: str
+    request_id: str
+    arguments: InvocationInput
+
+
+@dataclass(slots=True)
+class Deeds:
+    """What to do after a commit."""
+
+    invocations: list[DueInvocation] = field(default_factory=list)
+    effects: dict[str, list[Effect]] = field(default_factory=dict)
+    touched: dict[str, ExecutionRecord] = field(default_factory=dict)
+    adopted: set[str] = field(default_factory=set)
+    """Executions that this process drives since the transaction began."""
+
+
+class Ledger:
+    """Records in memory over rows in the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        host: Host,
+        clock: Clock,
+        settings: LocalSettings,
+        feeds: Feeds,
+        make_id: Callable[[], str],
+        check_registered: Callable[[str], None],
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self._host = host
+        self._feeds = feeds
+        self._make_id = make_id
+        self._check_registered = check_registered
+        self.settings = settings
+        self._page_limits = PageLimits(settings.page_operations, settings.page_bytes)
+        self._cache: dict[str, Stored] = {}
+        self._verified: set[str] = set()
+        self._data_version: int | None = None
+        self._driven: set[str] = set()
+        self._due = DueQueue()
+        self._deeds = Deeds()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {len(self._driven)} driven, {len(self._cache)} in memory, {self._due!r}>"
+
+    # --- transactions ------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start a transaction, look at what other processes changed, and end the timers that are due."""
+        self.store.begin()
+        self._deeds = Deeds()
+        version = self.store.data_version()
+        if version != self._data_version:
+            self._verified.clear()
+            self._data_version = version
+            for execution_id in {*self._driven, *self._feeds.watched()}:
+                self.record(execution_id)
+        for execution_id in self._due.due(self.clock.now()):
+            self.open(execution_id)
+
+    def commit(self) -> Deeds:
+        """Record the invocations that are due as started, commit, and return what is left to do."""
+        deeds = self._deeds
+        for execution_id, record in list(deeds.touched.items()):
+            if record.is_invocation_due and execution_id in self._driven:
+                self._begin_invocation(record)
+        self.store.commit()
+        for execution_id, record in deeds.touched.items():
+            self._settle(execution_id, record)
+        return deeds
+
+    def rollback(self) -> None:
+        """Undo the transaction, in the file and in memory."""
+        self._driven -= self._deeds.adopted
+        self._cache.clear()
+        self._verified.clear()
+        # Has every driven execution read again, and its timers queued again.
+        self._data_version = None
+        self.store.rollback()
+
+    def next_due_at(self) -> int | None:
+        """Return when the next timer of a driven execution ends; 0 if that has to be looked up."""
+        if self._data_version is None and self._driven:
+            return 0
+        return self._due.next_at()
+
+    def has_news(self) -> bool:
+        """Tell whether a transaction would find anything to do: a timer that is due, or changes by others."""
+        due_at = self.next_due_at()
+        is_due = due_at is not None and due_at <= self.clock.now()
+        return is_due or self.store.data_version() != self._data_version
+
+    def _settle(self, execution_id: str, record: ExecutionRecord) -> None:
+        """Note when to look at a record next, or forget it."""
+        if record.status.is_closed and record.active is None:
+            self._driven.discard(execution_id)
+        timer = record.timers.next_due()
+        if execution_id in self._driven:
+            self._due.put(execution_id, timer.due_at if timer else None)
+        else:
+            self._due.put(execution_id, None)
+            if execution_id not in self._feeds:
+                self._cache.pop(execution_id, None)
+
+    def _begin_invocation(self, record: ExecutionRecord) -> None:
+        request_id = self._make_id()
+        arguments = begin_invocation(record, request_id, self.clock.now(), self._page_limits)
+        self.save(record)
+        function_name = record.identity.arn.function_name
+        self._deeds.invocations.append(DueInvocation(record.id, function_name, request_id, arguments))
+
+    # --- records -----------------------------------------------------------------------------------------
+
+    def record(self, execution_id: str) -> ExecutionRecord | None:
+        """Return the up-to-date record of an execution, or None; to look at, not to change."""
+        stored = self._stored(execution_id)
+        return None if stored is None else stored.record
+
+    def _stored(self, execution_id: str) -> Stored | None:
+        stored = self._cache.get(execution_id)
+        is_stale = execution_id not in self._verified and (
+            stored is not None and self.store.revision(execution_id) != stored.revision
+        )
+        if stored is None or is_stale:
+            stored = self.store.load(execution_id)
+            if stored is None:
+                return None
+            self._cache[execution_id] = stored
+            if stored.host != self._host.id:
+                # Another process has taken over; it took this one for dead.
+                self._driven.discard(execution_id)
+            missed = self._feeds.missed(stored.record)
+            self._deeds.effects.setdefault(execution_id, []).extend(missed)
+        self._verified.add(execution_id)
+        self._deeds.touched[execution_id] = stored.record
+        return stored
+
+    def open(self, execution_id: str) -> ExecutionRecord:
+        """Return the record of an execution, to be changed: its due timers have ended.
+
+        Raises:
+            ResourceNotFound: there is no such execution.
+        """
+        record = self.record(execution_id)
+        if record is None:
+            raise ResourceNotFound(f"there is no execution with id {execution_id!r}")
+        fire_due(record, self.clock.now())
+        self.save(record)
+        return record
+
+    def save(self, record: ExecutionRecord) -> None:
+        """Write what changed about a record, and what follows from it for other executions."""
+        changes = record.take_changes()
+        if not changes:
+            return
+        self.store.save(record, changes)
+        self._cache[record.id].revision += 1
+        self._deeds.touched[record.id] = record
+        self._deeds.effects.setdefault(record.id, []).extend(changes.effects)
+        settle_chained(self, record, changes.effects)
+
+    def find(self, text: str) -> str:
+        """Return the id of the execution that *text* means: an ARN, an id, or a name.
+
+        Raises:
+            ResourceNotFound: there is no such execution.
+            InvalidParameterValue: several functions have an execution of this name.
+        """
+        arn = parse_arn(text)
+        stored = self.store.load_standing(arn.id if arn else text)
+        if stored is not None and (arn is None or stored.record.identity.arn == arn):
+            return stored.record.id
+        named = [] if arn else self.store.find(text)
+        if len(named) > 1:
+            functions = ", ".join(sorted(stored.record.identity.arn.function_name for stored in named))
+            raise InvalidParameterValue(
+                f"several functions have an execution named {text!r} ({functions}): use its ARN or its id"
+            )
+        if not named:
+            raise ResourceNotFound(f"there is no execution {text!r}")
+        return named[0].record.id
+
+    # --- driving -----------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        arn: ExecutionArn,
+        input_payload: str,
+        *,
+        execution_timeout_seconds: int,
+        retention_days: int,
+        parent: ParentOperation | None = None,
+        delay_seconds: float = 0,
+    ) -> ExecutionRecord:
+        """Make a new execution, driven by this process; it is invoked after *delay_seconds*."""
+        identity = ExecutionIdentity(
+            arn=arn,
+            started_at=self.clock.now(),
+            execution_timeout_seconds=execution_timeout_seconds,
+            retention_days=retention_days,
+            parent=parent,
+        )
+        record = start_record(identity, input_payload, delay_seconds=delay_seconds)
+        self.store.create(record, self._host.id)
+        self._cache[record.id] = Stored(record, self._host.id, 1)
+        self._verified.add(record.id)
+        self._drive(record.id)
+        self.save(record)
+        return record
+
+    def take_over(self, execution_id: str) -> None:
+        """Drive an execution, and those it started, from now on; one that has ended is left alone.
+
+        Raises:
+            ExecutionBusy: another live process drives it.
+            ResourceNotFound: its function, or that of one it started, is not registered.
+        """
+        record = self.open(execution_id)
+        if record.status.is_closed or execution_id in self._driven:
+            return
+        if self._is_busy(execution_id):
+            raise ExecutionBusy(f"another process drives the execution {record.identity.arn}")
+        family = [record, *self._idle_descendants(execution_id)]
+        # Looked at all of them before the first is changed.
+        for member in family:
+            self._check_registered(member.identity.arn.function_name)
+        for member in family:
+            self._adopt(member)
+
+    def _is_busy(self, execution_id: str) -> bool:
+        host = self._cache[execution_id].host
+        return host is not None and self._host.is_alive(host)
+
+    def _idle_descendants(self, execution_id: str) -> list[ExecutionRecord]:
+        """Return the running executions below this one that no live process drives.
+
+        One that another process drives needs nobody else: its end is written to the file, and seen there.
+        """
+        found = []
+        for child_id in self.store.children(execution_id):
+            child = self.open(child_id)
+            if not child.status.is_closed and not self._is_busy(child_id):
+                found += [child, *self._idle_descendants(child_id)]
+        return found
+
+    def _adopt(self, record: ExecutionRecord) -> None:
+        self.store.set_host(record.id, self._host.id)
+        stored = self._cache[record.id]
+        stored.host = self._host.id
+        stored.revision += 1
+        self._drive(record.id)
+        lose_invocation(record, self.clock.now())
+        self.save(record)
+
+    def _drive(self, execution_id: str) -> None:
+        self._driven.add(execution_id)
+        self._deeds.adopted.add(execution_id)

@@ -1,0 +1,168 @@
+"""How the row of an execution is made of its record, and the other way round."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from durable_trio._protocol.arns import ExecutionArn, parse_arn
+from durable_trio._protocol.execution_record import (
+    ActiveInvocation,
+    ExecutionIdentity,
+    ExecutionRecord,
+    ParentOperation,
+)
+from durable_trio._protocol.execution_status import ExecutionStatus
+from durable_trio._protocol.wire import decode_error, encode_error
+
+if TYPE_CHECKING:
+    from durable_trio._protocol.operation import ErrorObject
+
+FIXED: Final = (
+    "id",
+    "arn",
+    "function_name",
+    "name",
+    "started_at",
+    "execution_timeout_seconds",
+    "retention_days",
+    "parent_execution_id",
+    "parent_operation_id",
+)
+STANDING: Final = (
+    "status",
+    "ended_at",
+    "result",
+    "error",
+    "token_sequence",
+    "change_number",
+    "shown_change",
+    "last_event_id",
+    "invocation_count",
+    "failures_in_row",
+    "invalid_pendings_in_row",
+    "is_invocation_due",
+    "active_request_id",
+    "active_started_at",
+    "active_has_progress",
+)
+# Made from the constants above: no text of a user's gets into a statement.
+INSERT: Final = (
+    f"INSERT INTO executions ({', '.join(FIXED + STANDING)}, host, revision) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(FIXED + STANDING))}, ?, 1)"
+)
+UPDATE: Final = (
+    f"UPDATE executions SET {', '.join(f'{column} = ?' for column in STANDING)}, "  # noqa: S608
+    "revision = revision + 1 WHERE id = ?"
+)
+SELECT: Final = f"SELECT {', '.join(FIXED + STANDING)}, host, revision FROM executions"  # noqa: S608
+
+
+@dataclass(slots=True)
+class Stored:
+    """A record, who drives it, and how often it has been written."""
+
+    record: ExecutionRecord
+    host: str | None
+    revision: int
+
+
+def dump(wire: dict[str, Any]) -> str:
+    """Write a wire form as the text of a column."""
+    # ASCII: a lone surrogate in a payload is legal JSON text, but no UTF-8 that SQLite could store.
+    return json.dumps(wire, separators=(",", ":"))
+
+
+def _dump_error(error: ErrorObject | None) -> str | None:
+    return None if error is None else dump(encode_error(error))
+
+
+def _dump_text(text: str | None) -> str | None:
+    return None if text is None else json.dumps(text)
+
+
+def fixed_values(identity: ExecutionIdentity) -> tuple[Any, ...]:
+    """Return the values of the ``FIXED`` columns."""
+    arn, parent = identity.arn, identity.parent
+    return (
+        arn.id,
+        str(arn),
+        arn.function_name,
+        arn.name,
+        identity.started_at,
+        identity.execution_timeout_seconds,
+        identity.retention_days,
+        parent.execution_id if parent else None,
+        parent.operation_id if parent else None,
+    )
+
+
+def standing_values(record: ExecutionRecord) -> tuple[Any, ...]:
+    """Return the values of the ``STANDING`` columns."""
+    active = record.active
+    return (
+        record.status.value,
+        record.ended_at,
+        _dump_text(record.result),
+        _dump_error(record.error),
+        record.token_sequence,
+        record.change_number,
+        record.shown_change,
+        record.last_event_id,
+        record.invocation_count,
+        record.failures_in_row,
+        record.invalid_pendings_in_row,
+        record.is_invocation_due,
+        active.request_id if active else None,
+        active.started_at if active else None,
+        active.has_progress if active else None,
+    )
+
+
+def stored_from(row: tuple[Any, ...]) -> Stored:
+    """Return what a row of ``SELECT`` tells, still without operations, timers and answers."""
+    column: dict[str, Any] = dict(zip((*FIXED, *STANDING, "host", "revision"), row, strict=True))
+    record = ExecutionRecord(
+        identity=_identity(column),
+        status=ExecutionStatus(column["status"]),
+        ended_at=column["ended_at"],
+        result=None if column["result"] is None else json.loads(column["result"]),
+        error=None if column["error"] is None else decode_error(json.loads(column["error"])),
+        token_sequence=column["token_sequence"],
+        change_number=column["change_number"],
+        shown_change=column["shown_change"],
+        last_event_id=column["last_event_id"],
+        invocation_count=column["invocation_count"],
+        failures_in_row=column["failures_in_row"],
+        invalid_pendings_in_row=column["invalid_pendings_in_row"],
+        is_invocation_due=bool(column["is_invocation_due"]),
+        active=_active(column),
+    )
+    return Stored(record, column["host"], column["revision"])
+
+
+def _identity(column: dict[str, Any]) -> ExecutionIdentity:
+    arn = parse_arn(column["arn"])
+    assert isinstance(arn, ExecutionArn)  # noqa: S101  # written by str(ExecutionArn)
+    parent = None
+    if column["parent_execution_id"] is not None:
+        parent = ParentOperation(column["parent_execution_id"], column["parent_operation_id"])
+    return ExecutionIdentity(
+        arn=arn,
+        started_at=column["started_at"],
+        execution_timeout_seconds=column["execution_timeout_seconds"],
+        retention_days=column["retention_days"],
+        parent=parent,
+    )
+
+
+def _active(column: dict[str, Any]) -> ActiveInvocation | None:
+    if column["active_request_id"] is None:
+        return None
+    return ActiveInvocation(
+        request_id=column["active_request_id"],
+        number=column["invocation_count"],
+        started_at=column["active_started_at"],
+        has_progress=bool(column["active_has_progress"]),
+    )

@@ -1,0 +1,164 @@
+"""The database file: how it is opened, and how its tables came to be.
+
+A migration and the note that it ran (``PRAGMA user_version``) are one transaction, so a file is never between
+two versions. ``application_id`` marks the file as ours: opening somebody else's database by mistake must not
+add tables to it.
+
+The file is in WAL mode with ``synchronous=FULL``: a commit returns when it is on the disk, and readers of other
+processes never block the writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from durable_trio.local.errors import DatabaseTooNew, DatabaseUnusable
+
+_APPLICATION_ID: Final = 0x64747269  # "dtri"
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        # What never changes about an execution comes first, then its standing, then the invocation.
+        """
+        CREATE TABLE executions (
+            id TEXT PRIMARY KEY,
+            arn TEXT NOT NULL UNIQUE,
+            function_name TEXT NOT NULL,
+            name TEXT NOT NULL,
+            started_at INTEGER NOT NULL,
+            execution_timeout_seconds INTEGER NOT NULL,
+            retention_days INTEGER NOT NULL,
+            parent_execution_id TEXT,
+            parent_operation_id TEXT,
+            host TEXT,
+            revision INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            ended_at INTEGER,
+            result TEXT,
+            error TEXT,
+            token_sequence INTEGER NOT NULL,
+            change_number INTEGER NOT NULL,
+            shown_change INTEGER NOT NULL,
+            last_event_id INTEGER NOT NULL,
+            invocation_count INTEGER NOT NULL,
+            failures_in_row INTEGER NOT NULL,
+            invalid_pendings_in_row INTEGER NOT NULL,
+            is_invocation_due INTEGER NOT NULL,
+            active_request_id TEXT,
+            active_started_at INTEGER,
+            active_has_progress INTEGER,
+            UNIQUE (function_name, name)
+        ) STRICT
+        """,
+        "CREATE INDEX executions_by_start ON executions (started_at, id)",
+        "CREATE INDEX executions_by_name ON executions (name)",
+        "CREATE INDEX executions_by_parent ON executions (parent_execution_id) WHERE parent_execution_id NOT NULL",
+        # ``operation`` is the wire form with integer instants: readable, and steady across versions.
+        """
+        CREATE TABLE operations (
+            execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            change_number INTEGER NOT NULL,
+            operation TEXT NOT NULL,
+            PRIMARY KEY (execution_id, position)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE events (
+            execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+            event_id INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            PRIMARY KEY (execution_id, event_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE timers (
+            execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            operation_id TEXT NOT NULL,
+            due_at INTEGER NOT NULL,
+            period_seconds REAL NOT NULL,
+            PRIMARY KEY (execution_id, kind, operation_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE answers (
+            execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+            token_sequence INTEGER NOT NULL,
+            client_token TEXT NOT NULL,
+            answered_at INTEGER NOT NULL,
+            shown_before INTEGER NOT NULL,
+            is_last INTEGER NOT NULL,
+            PRIMARY KEY (execution_id, token_sequence)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+)
+"""The statements that lead from each version of the schema to the next."""
+
+
+def open_database(path: str, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open (or make) the database at *path* and bring its schema up to date; ``:memory:`` is a path too.
+
+    Raises:
+        DatabaseTooNew: a newer version of durable_trio made the file.
+        DatabaseUnusable: the file cannot be opened, or is none of ours.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
+    except sqlite3.Error as problem:
+        raise DatabaseUnusable(f"cannot open the database {path!r}: {problem}") from problem
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as problem:
+        connection.close()
+        raise DatabaseUnusable(f"cannot use {path!r} as a database: {problem}") from problem
+    except DatabaseUnusable:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    _check_owner(connection, path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # Another process may be migrating at this moment; the version is read again under the write lock.
+    if _pragma(connection, "user_version") != len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _check_owner(connection, path)
+            _migrate(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _check_owner(connection: sqlite3.Connection, path: str) -> None:
+    owner = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    if owner != _APPLICATION_ID and not is_empty:
+        raise DatabaseUnusable(f"{path!r} is a database, but not one of durable_trio's local service")
+    if version > len(MIGRATIONS):
+        raise DatabaseTooNew(
+            f"{path!r} has schema version {version}, but this durable_trio knows versions up to "
+            f"{len(MIGRATIONS)}: it was made by a newer one; upgrade durable_trio or use another file"
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = _pragma(connection, "user_version")
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
