@@ -6,7 +6,7 @@ Everything is checked when the method is called: nothing is recorded, no id is t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.operation import CallbackOptions
@@ -27,9 +27,12 @@ from durable_trio.retries import RetryPresets, RetryStrategy
 from durable_trio.serdes import SerDes, SerdesContext
 
 
+_DEFAULT_STRATEGY: Final = RetryPresets.default()
+
+
 def strategy(retry: RetryStrategy | None) -> RetryStrategy:
     if retry is None:
-        return RetryPresets.default()
+        return _DEFAULT_STRATEGY
     check_callable("retry", retry)
     return retry
 

@@ -12,7 +12,7 @@ the state. A record over 262,144 bytes is replaced by the bare verdict, and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import trio
 
@@ -42,17 +42,24 @@ from durable_trio._protocol.replay import (
 )
 from durable_trio._protocol.wire import WireError
 from durable_trio._runtime.batch_run import BatchRun
+from durable_trio._runtime.child import summary_text
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.operation import Operation
 from durable_trio.batch import BatchItem, BatchResult
-from durable_trio.exceptions import ChildContextError, NonDeterministicExecutionError, SerDesError
+from durable_trio.exceptions import (
+    ChildContextError,
+    ConfigurationError,
+    NonDeterministicExecutionError,
+    SerDesError,
+)
 from durable_trio.serdes import SerdesContext, json_serdes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durable_trio._runtime.batch_items import BatchItemOperation, BatchItems
+    from durable_trio._runtime.writer import SizedUpdate
     from durable_trio.config import CompletionConfig
     from durable_trio.serdes import SerDes
 
@@ -103,13 +110,20 @@ class BatchOperation(Operation[BatchResult[T]]):
                 self._node.entering(record)
                 if must_start:
                     await self.invocation.writer.record(self.update(OperationAction.START))
-                try:
-                    return self._watched(await self._run())
-                except Exception as error:  # noqa: BLE001  # whatever keeps the batch from being recorded
-                    await self._fail(error)
-                    raise AssertionError("unreachable: _fail raises") from None
+                return self._watched(await self._run())
 
     async def _run(self) -> BatchResult[T]:
+        try:
+            result, payload, succeed = await self._run_items()
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever keeps the batch from being recorded
+            await self._fail(error)
+        await self.invocation.writer.commit(succeed)
+        return result if payload is None else self._decoded(payload)
+
+    async def _run_items(self) -> tuple[BatchResult[T], str | None, SizedUpdate]:
+        """Run the items; return the batch, its payload if that is the user's serializer's, and its end."""
         run = self._new_run(is_past=False)
         reason = await run.run()
         batch = BatchRecord(self._item_records(run), reason)
@@ -122,10 +136,9 @@ class BatchOperation(Operation[BatchResult[T]]):
                 options=ContextOptions(replay_children=replay_children),
             )
         )
-        await self.invocation.writer.commit(succeed)
-        return result
+        return result, None if self._options.serdes is None or replay_children else payload, succeed
 
-    async def _fail(self, error: Exception) -> None:
+    async def _fail(self, error: Exception) -> NoReturn:
         if is_fatal(error):
             self.invocation.fail(error)
         recorded = error_object(error)
@@ -172,12 +185,16 @@ class BatchOperation(Operation[BatchResult[T]]):
             text = encode_batch(batch, payloads_are_json=self._options.item_serdes is json_serdes())
         if len(text.encode()) <= limits.MAX_CONTEXT_RESULT_BYTES:
             return text, False
-        summary = self._options.summary(result) if self._options.summary is not None else None
+        summary = summary_text(self._options.summary, result)
         return encode_verdict(self.kind.title(), batch.items, batch.completion_reason, summary), True
 
     def _decoded(self, payload: str | None) -> BatchResult[T]:
         if self._options.serdes is not None:
-            result: BatchResult[T] = self._options.serdes.deserialize(payload or "", self.serdes_context)
+            result = self._options.serdes.deserialize(payload or "", self.serdes_context)
+            if not isinstance(result, BatchResult):
+                raise SerDesError(
+                    f"the serdes of {self.title} must deserialize to a BatchResult, not {type(result).__name__}"
+                )
             return result
         try:
             return self._recorded_result(decode_batch(payload or ""))

@@ -33,7 +33,7 @@ from durable_trio._runtime.bodies import call_context_body, closed_on_error
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.operation import Operation
-from durable_trio.exceptions import ChildContextError, ConfigurationError
+from durable_trio.exceptions import ChildContextError, ConfigurationError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +41,20 @@ if TYPE_CHECKING:
     from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+def summary_text(summary: Callable[[Any], str] | None, value: Any) -> str | None:
+    """Return what the user's *summary* says of a *value* that is too big to store; None without a summary.
+
+    Raises:
+        ValidationError: it says something that is no text.
+    """
+    if summary is None:
+        return None
+    text = summary(value)
+    if not isinstance(text, str):
+        raise ValidationError(f"summary must return text, not {text!r}")
+    return text
 
 
 class ContextOperation(Operation[T_co]):
@@ -123,6 +137,9 @@ class ContextOperation(Operation[T_co]):
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001  # the body's failure, whatever it is
+            if self.invocation.supervisor.is_suspended:
+                self.invocation.report_lost(error)
+                await self.invocation.refuse()
             await self._fail(error)
         await (writer.commit if self._tells_time else writer.record)(succeed)
         return self._decoded(payload)
@@ -130,18 +147,30 @@ class ContextOperation(Operation[T_co]):
     def _succeed_update(self, value: Any, payload: str | None) -> OperationUpdate:
         replay_children = payload is not None and len(payload.encode()) > limits.MAX_CONTEXT_RESULT_BYTES
         if replay_children:
-            payload = self._summary(value) if self._summary is not None else ""
+            payload = summary_text(self._summary, value) or ""
         options = ContextOptions(replay_children=replay_children)
         return self.update(OperationAction.SUCCEED, payload=payload, options=options)
 
     async def _fail(self, error: Exception) -> NoReturn:
+        if not is_fatal(error):
+            error = self._mapped(error)
         if is_fatal(error):
             self.invocation.fail(error)
-        if self._error_mapper is not None:
-            error = self._error_mapper(error)
         recorded = self._recorded_failure(error)
-        await self.invocation.writer.record(self.update(OperationAction.FAIL, error=recorded))
+        writer, fail = self.invocation.writer, self.update(OperationAction.FAIL, error=recorded)
+        await (writer.commit if self._tells_time else writer.record)(fail)
         raise self._failure(recorded) from None
+
+    def _mapped(self, error: Exception) -> Exception:
+        if self._error_mapper is None:
+            return error
+        try:
+            mapped = self._error_mapper(error)
+        except Exception as broken:  # noqa: BLE001  # then that is the failure
+            return broken
+        if isinstance(mapped, Exception):
+            return mapped
+        return ValidationError(f"error_mapper must return an exception, not {mapped!r}")
 
     async def _run_body_again(self, child: ContextNode) -> T_co:
         """Get a result that was too big to store from the context's finished children."""

@@ -95,6 +95,8 @@ class AllOperation(Operation[T_co]):
     async def _raise_again(self, recorded: ErrorObject | None) -> None:
         """Raise the recorded failure: the failing operation's own, which replays, or else the verdict's."""
         index = _index_of(recorded)
+        for loser in self._operations:
+            loser.lose()
         if index is not None and index < len(self._operations):
             operation = self._operations[index]
             # What has no record of its own (a virtual context) runs again over its finished operations.

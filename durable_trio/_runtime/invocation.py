@@ -197,8 +197,10 @@ class Invocation:
     async def _conclude(self, handled: _Returned | _Raised | None) -> Outcome:
         if self._completed is not None:
             return self._completed
-        if self._fatal is None and self.supervisor.is_suspended:
-            self._report_lost(handled)
+        # Without a token nothing can be said but PENDING; the next invocation will fail in the same way.
+        if self.supervisor.is_suspended and (self._fatal is None or self.writer.is_closed):
+            if isinstance(handled, _Raised):
+                self.report_lost(handled.error)
             self._check_pending()
             return Pending()
         try:
@@ -265,18 +267,32 @@ class Invocation:
         """End the execution now, from wherever the caller is; never returns."""
         await self.writer.commit(self._execution_update(outcome))
         self._completed = Succeeded("") if isinstance(outcome, Succeeded) else Failed()
-        self._handler_scope.cancel("the execution is complete")
+        self.supervisor.cancel_handler("the execution is complete")
         await trio.lowlevel.checkpoint()
         # Shielded: there is nothing left to do but to wait for the shield's end in vain.
         await self.supervisor.refuse()
 
-    def _report_lost(self, handled: _Returned | _Raised | None) -> None:
-        """Log an exception of clean-up code that ran because of a suspension; it is not the execution's."""
-        if isinstance(handled, _Raised):
-            self.log.warning(
-                "an exception was raised while the execution was being suspended; the code runs again on resume",
-                error=repr(handled.error),
-            )
+    def cancellation_in(self, group: BaseExceptionGroup[BaseException]) -> BaseExceptionGroup[BaseException]:
+        """Return what is left of a group when the errors of code that was being cancelled are dropped.
+
+        A plain nursery of the user's mixes them with ``Cancelled``; ours would let them out as a group, as if
+        they were the outcome.
+        """
+        cancelled = group.subgroup(trio.Cancelled)
+        stronger = group.subgroup(lambda error: not isinstance(error, (Exception, BaseExceptionGroup)))
+        if cancelled is None or stronger is None:
+            return group
+        for error in _leaves(group):
+            if isinstance(error, Exception):
+                self.report_lost(error)
+        return stronger
+
+    def report_lost(self, error: Exception) -> None:
+        """Log an exception of clean-up code that ran because of a cancellation; it is nobody's outcome."""
+        self.log.warning(
+            "an exception was raised by code that was being cancelled; it is no outcome",
+            error=repr(error),
+        )
 
     def _unwrapped(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
         """Answer for what ended the nursery: the writer's error, or something that is no ``Exception``."""
@@ -286,7 +302,7 @@ class Invocation:
                 raise leaf
         for leaf in leaves:
             if isinstance(leaf, ServiceError):
-                return _outcome_of(self._fatal or leaf)
+                return _outcome_of(leaf)
         raise leaves[0] if len(leaves) == 1 else group
 
     # --- failing for good ---------------------------------------------------------------------------------

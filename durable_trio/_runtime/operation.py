@@ -40,6 +40,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 class _Stage(Enum):
     CREATED = "created"
+    REFUSED = "refused"  # awaited where it may not be; who may, still can
     CLAIMED = "given to a combinator"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -109,7 +110,11 @@ class Operation(ABC, Generic[T_co]):
 
     async def _perform(self) -> T_co:
         """Await the operation in the task that owns its context."""
-        self._check_await()
+        try:
+            self._check_await()
+        except ContextUseError:
+            self._refuse()
+            raise
         if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
             await trio.lowlevel.checkpoint()
             return self.value
@@ -137,6 +142,7 @@ class Operation(ABC, Generic[T_co]):
             ContextUseError: it belongs to another context, or is awaited already.
         """
         if not self.belongs_to(node):
+            self._refuse()
             raise ContextUseError(f"cannot give {self.title} to {combinator}: it belongs to another context")
         if self._stage not in (_Stage.SUCCEEDED, _Stage.FAILED):
             self._claim(f"given to {combinator}")
@@ -146,13 +152,26 @@ class Operation(ABC, Generic[T_co]):
         """Tell whether *node*'s body may combine it with its own operations."""
         return self._node is node
 
+    def _refuse(self) -> None:
+        """Note that somebody tried: the error says what is wrong, a warning on top would mislead."""
+        if self._stage is _Stage.CREATED:
+            self._stage = _Stage.REFUSED
+
     def _claim(self, how: str) -> None:
         if self._stage is _Stage.CANCELLED and not self._may_be_awaited_after_cancellation:
+            # Its end may have been on its way when it was cancelled; then it has an outcome, as it has on replay.
+            if self.invocation.state.is_terminal(self.id):
+                return
             raise OperationCancelledError(
                 f"{self.title} was cancelled, because what it was part of had been decided without it"
             )
         if self._stage in (_Stage.CLAIMED, _Stage.RUNNING):
             raise ContextUseError(f"{self.title} cannot be {how}: it is {self._stage.value} already")
+
+    def lose(self) -> None:
+        """Note on replay that the operation was cancelled, because its combinator was decided without it."""
+        if self._stage is _Stage.CLAIMED:
+            self._stage = _Stage.CANCELLED
 
     async def run(self) -> None:
         """Run the operation to its end and keep the outcome; an ``Exception`` is an outcome, too."""
@@ -170,6 +189,9 @@ class Operation(ABC, Generic[T_co]):
         except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
             self._value = error
             self._stage = _Stage.FAILED
+        except BaseExceptionGroup as group:
+            self._stage = _Stage.CANCELLED
+            raise self.invocation.cancellation_in(group) from None
         except BaseException:
             self._stage = _Stage.CANCELLED
             raise

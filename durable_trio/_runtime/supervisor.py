@@ -188,11 +188,12 @@ class Supervisor:
         # task, which is about to park and will see for itself.
         caller = trio.lowlevel.current_task()
         for operation_id, waiting in list(self._parked.items()):
-            self._parked[operation_id] = [task for task in waiting if task is caller]
-            for task in waiting:
-                if task is not caller:
-                    self.enter()
-                    trio.lowlevel.reschedule(task, outcome.Error(_refusal()))
+            for task in [task for task in waiting if task is not caller]:
+                waiting.remove(task)
+                self.enter()
+                trio.lowlevel.reschedule(task, outcome.Error(_refusal()))
+            if not waiting:
+                del self._parked[operation_id]
 
     def end(self) -> None:
         """Note that the handler is through: from now on nothing suspends."""

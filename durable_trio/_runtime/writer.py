@@ -109,6 +109,7 @@ class CheckpointWriter:
         self._in_flight: list[_Entry] = []
         self._durable = 0
         self._linger = trio.CancelScope()
+        self._is_completing = False
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -127,13 +128,24 @@ class CheckpointWriter:
             SizeLimitError: it is too big to be sent.
         """
         size = encoded_bytes(update)
-        if size > MAX_UPDATE_BYTES:
+        if update.type is OperationType.EXECUTION:
+            self._check_result_size(update)
+        elif size > MAX_UPDATE_BYTES:
             raise SizeLimitError(
                 f"operation {update.name or update.id!r} is too big to be checkpointed: its {update.action} takes"
                 f" {size:,} bytes encoded, and a checkpoint request holds {MAX_UPDATE_BYTES:,}. Store the data"
                 " elsewhere and return a reference to it."
             )
         return SizedUpdate(update, size)
+
+    def _check_result_size(self, update: OperationUpdate) -> None:
+        # It is what a function may not answer with because it is too long, so it goes in a request of its own.
+        size = len((update.payload or "").encode())
+        if size > limits.MAX_PAYLOAD_BYTES:
+            raise SizeLimitError(
+                f"the result of the execution has {size:,} bytes, and at most {limits.MAX_PAYLOAD_BYTES:,} can be"
+                " recorded. Store the data elsewhere and return a reference to it."
+            )
 
     def record_soon(self, update: OperationUpdate | SizedUpdate) -> None:
         """Queue *update*; it is recorded before anything queued later.
@@ -152,6 +164,8 @@ class CheckpointWriter:
         Raises:
             SizeLimitError: one is too big to be sent; none of them was queued.
         """
+        if self._supervisor.is_suspended:
+            await self._supervisor.refuse()
         sized = [update if isinstance(update, SizedUpdate) else self.sized(update) for update in updates]
         for earlier in sized[:-1]:
             self.record_soon(earlier)
@@ -162,7 +176,7 @@ class CheckpointWriter:
 
         For what nobody has to wait for, except who asked to wait for everything.
         """
-        if self._mode is CheckpointingMode.EAGER:
+        if self._mode is CheckpointingMode.EAGER or self._supervisor.is_suspended:
             await self.commit(update)
         else:
             self.record_soon(update)
@@ -173,7 +187,7 @@ class CheckpointWriter:
         For the end of a step: its value may be handed on before it is durable, since whatever makes a promise
         to the outside is queued behind it and waits.
         """
-        if self._mode is CheckpointingMode.OPTIMISTIC:
+        if self._mode is CheckpointingMode.OPTIMISTIC and not self._supervisor.is_suspended:
             self.record_soon(update)
             await trio.lowlevel.checkpoint()
         else:
@@ -202,6 +216,11 @@ class CheckpointWriter:
         """Nothing is queued, nothing is in flight."""
         return self._undone == 0
 
+    @property
+    def is_closed(self) -> bool:
+        """No checkpoint can be made any more."""
+        return self._is_closed
+
     def send_now(self) -> None:
         """Do not linger: nobody is left who could add to the batch."""
         self._linger.cancel("nothing can run")
@@ -218,11 +237,21 @@ class CheckpointWriter:
         try:
             while token is not None:
                 await self._gather()
-                token = await self._send(token, take_batch(self._queue, self._max_updates))
+                token = await self._send(token, self._next_batch())
                 self._supervisor.settle()
         finally:
             self._is_closed = True
             self._give_up()
+
+    def _next_batch(self) -> list[_Entry]:
+        batch = take_batch(self._queue, self._max_updates)
+        if self._is_completing:
+            # The execution's end is the last thing to be recorded; what others queued behind it is void.
+            for index, entry in enumerate(batch):
+                if entry.update is not None and entry.update.type is OperationType.EXECUTION:
+                    self._queue.extendleft(reversed(batch[index + 1 :]))
+                    return batch[: index + 1]
+        return batch
 
     async def _gather(self) -> None:
         """Fill the queue: return when it is time to send."""
@@ -268,8 +297,6 @@ class CheckpointWriter:
         operations = list(response.operations)
         if response.next_marker and response.checkpoint_token is not None:
             operations += await self._rest_of_state(response.checkpoint_token, response.next_marker)
-        self._in_flight = []
-        self._undone -= len(batch)
         self._durable += len(updates)
         changed = self._state.merge(operations)
         if updates:
@@ -307,10 +334,12 @@ class CheckpointWriter:
         if updates and updates[-1].type is OperationType.EXECUTION:
             self._release(batch)  # the execution is complete
         else:
-            # What was sent is durable; waiters unwind with the suspension.
+            # What was sent is durable; waiters unwind with the suspension, or are told at the writer's end.
             self._supervisor.suspend("the service withheld the checkpoint token")
 
     def _release(self, batch: list[_Entry]) -> None:
+        self._in_flight = []
+        self._undone -= len(batch)
         for entry in batch:
             if entry.task is not None:
                 task = entry.task
@@ -318,11 +347,14 @@ class CheckpointWriter:
                 trio.lowlevel.reschedule(task)
 
     def _give_up(self) -> None:
-        """Unwind whoever still waits: the handler is cancelled; who shields itself from that is told."""
+        """Unwind whoever still waits: the handler is cancelled; who shields itself from that is told.
+
+        The standing tasks (the waker) wait on: they are cancelled when the handler is through.
+        """
         self._supervisor.cancel_handler("the checkpoint writer has ended")
         self._drain_inbox()
         for entry in [*self._in_flight, *self._queue]:
-            if entry.task is not None:
+            if entry.task is not None and entry.is_actor:
                 task = entry.task
                 self._forget_waiter(entry)
                 error = CheckpointError("the invocation is ending: this checkpoint may not have been stored")
@@ -332,13 +364,17 @@ class CheckpointWriter:
 
     def _put(self, entry: _Entry) -> None:
         self._undone += 1
+        if entry.update is not None and entry.update.type is OperationType.EXECUTION:
+            self._is_completing = True
         self._inbox_send.send_nowait(entry)
 
     async def _put_and_wait(
         self, update: OperationUpdate | None, size: int, *, is_actor: bool = True
     ) -> None:
         if self._is_closed:
-            await self._supervisor.refuse()
+            if is_actor:
+                await self._supervisor.refuse()
+            await trio.sleep_forever()  # a standing task: it is cancelled when the handler is through
         entry = _Entry(update, size, trio.lowlevel.current_task(), is_actor=is_actor)
         self._waiters += 1
         self._waiting_actors += is_actor
