@@ -145,10 +145,12 @@ class Driver:
         self.events: list[Any] = []
         self._wrap = wrap
         self._count = 0
+        self._ended = trio.Event()
 
     async def __call__(self, event: dict[str, Any], lambda_context: Any, /, *, client: ServiceClient) -> Any:
         """Be the function that the service invokes."""
         self._count += 1
+        self._ended = trio.Event()
         self.events.append(event)
         recording: ServiceClient = RecordingClient(client, self.calls, self._count)
         if self._wrap is not None:
@@ -158,13 +160,15 @@ class Driver:
         except Exception:
             self.answers.append("raised")
             raise
+        finally:
+            self._ended.set()
         self.answers.append(answer)
         return answer
 
     async def finish(self, arn: str) -> Run:
         """Wait until the execution has ended, and return what it left behind."""
         description = await self.service.wait_closed(arn)
-        # The last invocation is booked after the execution has ended.
+        await self._ended.wait()  # an execution may end before the invocation that ends it
         events = (await self.service.history(arn, limit=1000)).items
         return Run(
             description, events, await self.service.operations(arn), list(self.answers), list(self.calls)
