@@ -26,7 +26,6 @@ from durable_trio.exceptions import ValidationError
 from durable_trio.retries import RetryPresets, RetryStrategy
 from durable_trio.serdes import SerDes, SerdesContext
 
-
 _DEFAULT_STRATEGY: Final = RetryPresets.default()
 
 

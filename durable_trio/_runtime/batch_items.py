@@ -147,8 +147,8 @@ class FlatItem(Operation[Any]):
         context = self.invocation.context_for(child)
         try:
             value = await run_context_here(child, lambda: call_context_body(self._body, context, self._index))
-            self.payload = self._serdes.serialize(value, self.serdes_context)
-            return self._serdes.deserialize(self.payload, self.serdes_context)
+            self.payload = self.encode(self._serdes, value)
+            return self.decode(self._serdes, self.payload)
         except ConfigurationError:
             raise
         except Exception as error:  # noqa: BLE001  # the item's failure, whatever it is

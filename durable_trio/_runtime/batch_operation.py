@@ -180,7 +180,7 @@ class BatchOperation(Operation[BatchResult[T]]):
     def _encoded(self, batch: BatchRecord, result: BatchResult[T]) -> tuple[str, bool]:
         """Return the payload, and whether the items have to be replayed from their own records."""
         if self._options.serdes is not None:
-            text = self._options.serdes.serialize(result, self.serdes_context)
+            text = self.encode(self._options.serdes, result)
         else:
             text = encode_batch(batch, payloads_are_json=self._options.item_serdes is json_serdes())
         if len(text.encode()) <= limits.MAX_CONTEXT_RESULT_BYTES:
@@ -190,7 +190,7 @@ class BatchOperation(Operation[BatchResult[T]]):
 
     def _decoded(self, payload: str | None) -> BatchResult[T]:
         if self._options.serdes is not None:
-            result = self._options.serdes.deserialize(payload or "", self.serdes_context)
+            result = self.decode(self._options.serdes, payload or "")
             if not isinstance(result, BatchResult):
                 raise SerDesError(
                     f"the serdes of {self.title} must deserialize to a BatchResult, not {type(result).__name__}"
@@ -244,5 +244,7 @@ class BatchOperation(Operation[BatchResult[T]]):
         return value
 
     def _watched(self, result: BatchResult[T]) -> BatchResult[T]:
-        result.warn_if_ignored(lambda: self.invocation.is_closing)
+        # Not ``self``: it keeps the result, which then would never be dropped.
+        invocation = self.invocation
+        result.warn_if_ignored(lambda: invocation.is_closing)
         return result

@@ -163,7 +163,7 @@ class CallbackResult(Operation[T_co]):
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None or self._serdes is None:
             return payload  # type: ignore[return-value]  # without a serdes the value is the text
-        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
+        value: T_co = self.decode(self._serdes, payload)
         return value
 
     def _error(self, status: OperationStatus, error: ErrorObject | None) -> CallbackError:
@@ -202,7 +202,7 @@ class WaitForCallback(ContextOperation[T_co]):
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None or self._answer_serdes is None:
             return payload  # type: ignore[return-value]  # without a serdes the value is the text
-        value: T_co = self._answer_serdes.deserialize(payload, self.serdes_context)
+        value: T_co = self.decode(self._answer_serdes, payload)
         return value
 
     def _recorded_failure(self, error: Exception) -> ErrorObject:

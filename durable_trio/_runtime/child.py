@@ -181,12 +181,12 @@ class ContextOperation(Operation[T_co]):
     # --- what kinds of context do differently --------------------------------------------------------------
 
     def _encoded(self, value: Any) -> str | None:
-        return self._serdes.serialize(value, self.serdes_context)
+        return self.encode(self._serdes, value)
 
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None:
             return None  # type: ignore[return-value]  # a context closed without a payload has the value None
-        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
+        value: T_co = self.decode(self._serdes, payload)
         return value
 
     def _recorded_failure(self, error: Exception) -> ErrorObject:

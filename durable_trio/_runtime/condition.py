@@ -8,22 +8,11 @@ was cut off is repeated with the state it started from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-import trio
-
-from durable_trio._protocol.operation import OperationAction, OperationRecord, StepDetails, StepOptions
-from durable_trio._protocol.replay import (
-    Identity,
-    Interrupted,
-    Park,
-    RaiseRecorded,
-    Replay,
-    RunAttempt,
-    decide_step,
-)
+from durable_trio._protocol.operation import OperationAction, StepDetails, StepOptions
+from durable_trio._runtime.attempts import AGAIN, AttemptsOperation
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
-from durable_trio._runtime.operation import Operation
 from durable_trio._runtime.step_body import run_step_body
 from durable_trio.conditions import decided
 from durable_trio.exceptions import WaitForConditionError
@@ -32,21 +21,22 @@ from durable_trio.retries import delay_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._protocol.operation import OperationRecord
+    from durable_trio._protocol.replay import Identity
     from durable_trio._runtime.node import ContextNode
     from durable_trio.conditions import WaitStrategy
     from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
 
-_AGAIN: Final = object()
 
-
-class ConditionOperation(Operation[T_co]):
+class ConditionOperation(AttemptsOperation[T_co]):
     """A polled condition; see the module's theory."""
 
-    __slots__ = ("_args", "_check", "_initial_state", "_serdes", "_strategy")
+    __slots__ = ("_args", "_check", "_initial_state", "_strategy")
 
     kind: ClassVar[str] = "wait for condition"
+    _error_class = WaitForConditionError
 
     def __init__(
         self,
@@ -59,42 +49,22 @@ class ConditionOperation(Operation[T_co]):
         strategy: WaitStrategy,
         serdes: SerDes,
     ) -> None:
-        super().__init__(node, identity)
+        super().__init__(node, identity, serdes)
         self._check = check
         self._args = args
         self._initial_state = initial_state
         self._strategy = strategy
-        self._serdes = serdes
 
-    async def _execute(self) -> T_co:
-        record = self.recorded()
-        while True:
-            match decide_step(record, at_most_once=False):
-                case Replay(payload):
-                    await trio.lowlevel.checkpoint()
-                    return self._decoded(payload)
-                case RaiseRecorded(_, error):
-                    await trio.lowlevel.checkpoint()
-                    raise recorded_error(error, WaitForConditionError, self._identity)
-                case Park(due_at):
-                    await self.invocation.supervisor.park(self.id, due_at)
-                case RunAttempt(attempt, must_start):
-                    self._node.entering(record, runs=True)
-                    value = await self._look(record, attempt, must_start=must_start)
-                    if value is not _AGAIN:
-                        return value  # type: ignore[no-any-return]  # decoded: only the user knows its type
-                case Interrupted():
-                    raise AssertionError("a condition is at-least-once")
-            record = self.invocation.state.get(self.id)
+    async def _interrupted(self, attempt: int) -> None:
+        raise AssertionError("a condition is at-least-once")
 
-    async def _look(self, record: OperationRecord | None, attempt: int, *, must_start: bool) -> Any:
-        """Look once and record the new state; ``_AGAIN`` if it is to be looked at again."""
+    async def _attempt(self, record: OperationRecord | None, attempt: int, *, must_start: bool) -> Any:
         writer = self.invocation.writer
         if must_start:
             await writer.record(self.update(OperationAction.START))
         try:
             state = await run_step_body(self, attempt, self._check, self._state(record), *self._args)
-            payload = self._serdes.serialize(state, self.serdes_context)
+            payload = self.encode(self._serdes, state)
             decision = decided(self._strategy(self._decoded(payload), attempt))
             if decision is None:
                 raise WaitForConditionError(
@@ -109,7 +79,7 @@ class ConditionOperation(Operation[T_co]):
             return self._decoded(payload)
         options = StepOptions(next_attempt_delay_seconds=delay)
         await writer.commit(self.update(OperationAction.RETRY, payload=payload, options=options))
-        return _AGAIN
+        return AGAIN
 
     def _state(self, record: OperationRecord | None) -> Any:
         """Return the state to look from: the last look's, or the initial one, as it comes back from storage."""
@@ -118,7 +88,7 @@ class ConditionOperation(Operation[T_co]):
             return self._decoded(details.result)
         if self._initial_state is None:
             return None
-        return self._decoded(self._serdes.serialize(self._initial_state, self.serdes_context))
+        return self._decoded(self.encode(self._serdes, self._initial_state))
 
     async def _fail(self, error: Exception) -> NoReturn:
         if is_fatal(error):
@@ -126,9 +96,3 @@ class ConditionOperation(Operation[T_co]):
         recorded = error_object(error)
         await self.invocation.writer.commit(self.update(OperationAction.FAIL, error=recorded))
         raise recorded_error(recorded, WaitForConditionError, self._identity) from None
-
-    def _decoded(self, payload: str | None) -> T_co:
-        if payload is None:
-            return None  # type: ignore[return-value]  # closed without a payload: the state is None
-        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
-        return value

@@ -63,7 +63,7 @@ class InvokeOperation(Operation[T_co]):
             match decide_answer(record):
                 case Begin():
                     self._node.entering(record)
-                    payload = self._payload_serdes.serialize(self._payload, self.serdes_context)
+                    payload = self.encode(self._payload_serdes, self._payload)
                     start = self.update(OperationAction.START, payload=payload, options=self._options)
                     await self.invocation.writer.commit(start)
                 case Park(due_at):
@@ -79,5 +79,5 @@ class InvokeOperation(Operation[T_co]):
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None:
             return None  # type: ignore[return-value]  # a function that answers nothing
-        value: T_co = self._result_serdes.deserialize(payload, self.serdes_context)
+        value: T_co = self.decode(self._result_serdes, payload)
         return value

@@ -18,7 +18,13 @@ import trio
 
 from durable_trio._protocol.operation import OperationUpdate
 from durable_trio._protocol.replay import Identity, difference
-from durable_trio.exceptions import ContextUseError, NonDeterministicExecutionError, OperationCancelledError
+from durable_trio.exceptions import (
+    ContextUseError,
+    DurableError,
+    NonDeterministicExecutionError,
+    OperationCancelledError,
+    SerDesError,
+)
 from durable_trio.serdes import SerdesContext
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     )
     from durable_trio._runtime.invocation import Invocation
     from durable_trio._runtime.node import ContextNode
+    from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -255,9 +262,34 @@ class Operation(ABC, Generic[T_co]):
             options,
         )
 
+    def encode(self, serdes: SerDes, value: Any) -> str:
+        """Return the payload of *value*.
+
+        Raises:
+            SerDesError: *serdes* refused it, or failed.
+        """
+        try:
+            return serdes.serialize(value, self._serdes_context)
+        except DurableError:
+            raise
+        except Exception as error:
+            raise SerDesError(f"the serdes of {self.title} cannot serialize: {error!r}") from error
+
+    def decode(self, serdes: SerDes, payload: str) -> Any:
+        """Return the value of *payload*.
+
+        Raises:
+            SerDesError: *serdes* refused it, or failed.
+        """
+        try:
+            return serdes.deserialize(payload, self._serdes_context)
+        except DurableError:
+            raise
+        except Exception as error:
+            raise SerDesError(f"the serdes of {self.title} cannot deserialize: {error!r}") from error
+
     @property
-    def serdes_context(self) -> SerdesContext:
-        """What a serializer is told about the payload."""
+    def _serdes_context(self) -> SerdesContext:
         return SerdesContext(
             operation_id=self.id,
             execution_arn=self.invocation.state.durable_execution_arn,

@@ -15,20 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-import trio
-
 from durable_trio._protocol.operation import ErrorObject, OperationAction, StepOptions
-from durable_trio._protocol.replay import (
-    Identity,
-    Interrupted,
-    Park,
-    RaiseRecorded,
-    Replay,
-    RunAttempt,
-    decide_step,
-)
+from durable_trio._runtime.attempts import AGAIN, AttemptsOperation
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
-from durable_trio._runtime.operation import Operation
 from durable_trio._runtime.step_body import run_step_body
 from durable_trio.exceptions import (
     ContextUseError,
@@ -42,6 +31,8 @@ from durable_trio.retries import delay_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._protocol.operation import OperationRecord
+    from durable_trio._protocol.replay import Identity
     from durable_trio._runtime.node import ContextNode
     from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
@@ -51,15 +42,14 @@ T_co = TypeVar("T_co", covariant=True)
 # Trying again cannot help: the value or the program is at fault.
 _NEVER_RETRIED: Final = (SerDesError, SizeLimitError, ContextUseError)
 
-_RETRYING: Final = object()
 
-
-class StepOperation(Operation[T_co]):
+class StepOperation(AttemptsOperation[T_co]):
     """A step; see the module's theory."""
 
-    __slots__ = ("_args", "_at_most_once", "_fn", "_retry", "_serdes", "_timeout_seconds")
+    __slots__ = ("_args", "_fn", "_retry", "_timeout_seconds")
 
     kind: ClassVar[str] = "step"
+    _error_class = StepError
 
     def __init__(
         self,
@@ -73,39 +63,13 @@ class StepOperation(Operation[T_co]):
         timeout_seconds: float | None,
         serdes: SerDes,
     ) -> None:
-        super().__init__(node, identity)
+        super().__init__(node, identity, serdes, at_most_once=at_most_once)
         self._fn = fn
         self._args = args
         self._retry = retry
-        self._at_most_once = at_most_once
         self._timeout_seconds = timeout_seconds
-        self._serdes = serdes
 
-    async def _execute(self) -> T_co:
-        invocation = self.invocation
-        record = self.recorded()
-        while True:
-            match decide_step(record, at_most_once=self._at_most_once):
-                case Replay(payload):
-                    await trio.lowlevel.checkpoint()
-                    return self._decoded(payload)
-                case RaiseRecorded(_, error):
-                    await trio.lowlevel.checkpoint()
-                    raise recorded_error(error, StepError, self._identity)
-                case Park(due_at):
-                    await invocation.supervisor.park(self.id, due_at)
-                case Interrupted(attempt):
-                    self._node.entering(record, runs=True)
-                    await self._fail_attempt(self._interruption(attempt), attempt)
-                case RunAttempt(attempt, must_start):
-                    self._node.entering(record, runs=True)
-                    value = await self._run_attempt(attempt, must_start=must_start)
-                    if value is not _RETRYING:
-                        return value  # type: ignore[no-any-return]  # decoded: only the user knows its type
-            record = invocation.state.get(self.id)
-
-    async def _run_attempt(self, attempt: int, *, must_start: bool) -> Any:
-        """Run the body once and record its end; ``_RETRYING`` if there is to be another attempt."""
+    async def _attempt(self, record: OperationRecord | None, attempt: int, *, must_start: bool) -> Any:
         writer = self.invocation.writer
         if must_start:
             start = self.update(OperationAction.START)
@@ -117,11 +81,11 @@ class StepOperation(Operation[T_co]):
             value = await run_step_body(
                 self, attempt, self._fn, *self._args, timeout_seconds=self._timeout_seconds
             )
-            payload = self._serdes.serialize(value, self.serdes_context)
+            payload = self.encode(self._serdes, value)
             succeed = writer.sized(self.update(OperationAction.SUCCEED, payload=payload))
         except Exception as error:  # noqa: BLE001  # the attempt's failure, whatever it is
             await self._fail_attempt(error, attempt)
-            return _RETRYING
+            return AGAIN
         await writer.hand_on(succeed)
         return self._decoded(payload)
 
@@ -148,16 +112,11 @@ class StepOperation(Operation[T_co]):
             broken.__context__ = error
             return broken, error_object(broken), None
 
-    def _interruption(self, attempt: int) -> StepInterruptedError:
-        return StepInterruptedError(
+    async def _interrupted(self, attempt: int) -> None:
+        error = StepInterruptedError(
             f"attempt {attempt} of at-most-once step {self.name or self.id!r} was interrupted before its end was"
             " recorded; it may have had its effect",
             operation_id=self.id,
             operation_name=self.name,
         )
-
-    def _decoded(self, payload: str | None) -> T_co:
-        if payload is None:
-            return None  # type: ignore[return-value]  # a step closed without a payload has the value None
-        value: T_co = self._serdes.deserialize(payload, self.serdes_context)
-        return value
+        await self._fail_attempt(error, attempt)
