@@ -1,7 +1,8 @@
 """How the runtime reaches a durable execution service: two calls, and nothing else.
 
 ``aws`` talks to AWS Lambda (or any endpoint that speaks its routes); the local service has a client of its
-own. Write another by implementing ``ServiceClient``: the runtime never asks for more.
+own. Write another by implementing ``ServiceClient``: the runtime never asks for more. What its calls are about, operations
+and updates of them, can be imported from here.
 """
 
 from __future__ import annotations
@@ -9,12 +10,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from durable_trio._protocol.operation import (
+    CallbackDetails,
+    CallbackOptions,
+    ChainedInvokeDetails,
+    ChainedInvokeOptions,
+    ContextDetails,
+    ContextOptions,
+    ExecutionDetails,
+    OperationAction,
+    OperationRecord,
+    OperationUpdate,
+    StepDetails,
+    StepOptions,
+    WaitDetails,
+    WaitOptions,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from durable_trio._protocol.operation import OperationRecord, OperationUpdate
-
-__all__ = ["CheckpointResponse", "ServiceClient", "StatePage"]
+__all__ = [
+    "CallbackDetails",
+    "CallbackOptions",
+    "ChainedInvokeDetails",
+    "ChainedInvokeOptions",
+    "CheckpointResponse",
+    "ContextDetails",
+    "ContextOptions",
+    "ExecutionDetails",
+    "OperationAction",
+    "OperationRecord",
+    "OperationUpdate",
+    "ServiceClient",
+    "StatePage",
+    "StepDetails",
+    "StepOptions",
+    "WaitDetails",
+    "WaitOptions",
+]
 
 
 @dataclass(frozen=True, slots=True)
