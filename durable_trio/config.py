@@ -20,6 +20,7 @@ from durable_trio.exceptions import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from durable_trio._runtime.context import DurableContext
     from durable_trio.conditions import WaitStrategy
     from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
@@ -288,6 +289,10 @@ class Branch(Generic[T_co]):
         self.fn = fn
         self.args = args
         self.name = check_name(name)
+
+    def __call__(self, ctx: DurableContext) -> Awaitable[T_co]:
+        """Run the branch in its context."""
+        return self.fn(ctx, *self.args)
 
     def __repr__(self) -> str:
         return f"Branch({getattr(self.fn, '__qualname__', self.fn)}, name={self.name!r})"

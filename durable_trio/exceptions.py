@@ -114,7 +114,10 @@ class StepTimeoutError(StepError):
 
 
 class StepInterruptedError(StepError):
-    """An at-most-once step was cut off before its end was recorded; it may have had its effect."""
+    """A step was cut off before its end was recorded; it may have had its effect.
+
+    An at-most-once step whose invocation died, or any step that was running when its invocation's time was up.
+    """
 
 
 class InvokeError(OperationError):
@@ -174,7 +177,15 @@ class NonDeterministicExecutionError(DurableError):
 
 
 class ContextUseError(DurableError):
-    """A durable context or an operation was used where its ids would depend on chance."""
+    """A durable context or an operation was used where its ids or its outcome would depend on chance.
+
+    Attributes:
+        ends_execution: the execution fails with this error, even if the code catches it.
+    """
+
+    def __init__(self, message: str, *, ends_execution: bool = False) -> None:
+        super().__init__(message)
+        self.ends_execution = ends_execution
 
 
 class ValidationError(DurableError, ValueError):

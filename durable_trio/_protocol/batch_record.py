@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
-from durable_trio._protocol.operation import ErrorObject
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 
 if TYPE_CHECKING:
+    from durable_trio._protocol.operation import ErrorObject
     from collections.abc import Sequence
 
 

@@ -9,12 +9,15 @@ depends on it. An update that fits no request at all is refused before it is que
 from __future__ import annotations
 
 import json
-from collections import deque
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from durable_trio._protocol import limits
-from durable_trio._protocol.operation import OperationUpdate
 from durable_trio._protocol.wire import encode_update
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from durable_trio._protocol.operation import OperationUpdate
 
 # {"CheckpointToken": "...", "Updates": [], "ClientToken": "..."} with the longest token and client token.
 _REQUEST_OVERHEAD: Final = (
@@ -24,6 +27,10 @@ _SEPARATOR: Final = len(", ")
 
 MAX_UPDATE_BYTES: Final = limits.MAX_CHECKPOINT_BYTES - _REQUEST_OVERHEAD - _SEPARATOR
 """The largest encoded update that still fits a request."""
+
+# Everything of a context's closing update but its payload: ids, a name of quotes, subtype, options, keys.
+_LONGEST_IDENTITY: Final = 1_024
+_MOST_BYTES_FOR_ONE: Final = len(json.dumps("\0")) - len('""')
 
 
 class Sized(Protocol):
@@ -43,9 +50,20 @@ def encoded_bytes(update: OperationUpdate) -> int:
     return len(json.dumps(encode_update(update))) + _SEPARATOR
 
 
-def take_batch(
-    queue: deque[SizedT], max_updates: int = limits.MAX_UPDATES_PER_CHECKPOINT
-) -> list[SizedT]:
+def is_result_stored(payload: str) -> bool:
+    """Tell whether a context's result is stored as it is, or its children are replayed instead.
+
+    It has at most 262,144 bytes and fits a request: JSON takes up to six bytes for one, so text of accents or
+    control characters may be too big to send long before it is too big to store.
+    """
+    size = len(payload.encode())
+    room = MAX_UPDATE_BYTES - _LONGEST_IDENTITY
+    return size <= limits.MAX_CONTEXT_RESULT_BYTES and (
+        size * _MOST_BYTES_FOR_ONE <= room or len(json.dumps(payload)) <= room
+    )
+
+
+def take_batch(queue: deque[SizedT], max_updates: int = limits.MAX_UPDATES_PER_CHECKPOINT) -> list[SizedT]:
     """Take from the left of *queue* what fits one request; at least one element, if there is any."""
     batch: list[SizedT] = []
     room = limits.MAX_CHECKPOINT_BYTES - _REQUEST_OVERHEAD

@@ -145,7 +145,9 @@ def end_invocation(
             _retry(record, NOTHING_PENDING, tries, policy.max_invalid_pendings, now, policy, spread)
         case Pending():
             record.failures_in_row = record.invalid_pendings_in_row = 0
-            if record.unseen() or _has_ready_step(record):
+            # A step that stays READY beside something else may belong to a branch that lost: nobody will start it,
+            # and waking the execution for its sake would wake it for ever.
+            if record.unseen() or (_has_ready_step(record) and not _is_anything_pending(record)):
                 record.wake()
 
 
@@ -163,10 +165,14 @@ def lose_invocation(record: ExecutionRecord, now: int) -> None:
 def _would_sleep_for_ever(record: ExecutionRecord, active: ActiveInvocation) -> bool:
     if record.status.is_closed or record.unseen():
         return False
-    operations = (entry.operation for entry in record.entries())
-    if any(is_waiting_for_service(operation.type, operation.status) for operation in operations):
+    if _is_anything_pending(record):
         return False
     return not (active.has_progress and _has_ready_step(record))
+
+
+def _is_anything_pending(record: ExecutionRecord) -> bool:
+    operations = (entry.operation for entry in record.entries())
+    return any(is_waiting_for_service(operation.type, operation.status) for operation in operations)
 
 
 def _has_ready_step(record: ExecutionRecord) -> bool:

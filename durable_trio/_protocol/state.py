@@ -10,7 +10,6 @@ present, terminal status? Then the code after it has run before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
 from dataclasses import replace
 
 from durable_trio._protocol import lifecycle
@@ -30,6 +29,10 @@ from durable_trio._protocol.operation import (
     WaitDetails,
     WaitOptions,
 )
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
 
 
 class ExecutionState:

@@ -69,7 +69,7 @@ class AttemptsOperation(Operation[T_co]):
                     await trio.lowlevel.checkpoint()
                     raise recorded_error(error, self._error_class, self._identity)
                 case Park(due_at):
-                    await self.invocation.supervisor.park(self.id, due_at)
+                    await self.park(due_at)
                 case Interrupted(attempt):
                     self._node.entering(record, runs=True)
                     await self._interrupted(attempt)

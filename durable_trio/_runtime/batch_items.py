@@ -84,6 +84,9 @@ class BatchItemOperation(Protocol):
     recorded_failure: ErrorObject | None
     """What is recorded of its failure."""
 
+    def announce(self) -> None:
+        """Queue its START, if it has one, before its actor is started."""
+
     async def run(self) -> None:
         """Run it to its end, in the calling task."""
 
@@ -138,6 +141,9 @@ class FlatItem(Operation[Any]):
         self._serdes = serdes
         self.payload: str | None = None
         self.recorded_failure: ErrorObject | None = None
+
+    def announce(self) -> None:
+        """Do nothing: it records no START."""
 
     async def _execute(self) -> Any:
         self.refuse_record()

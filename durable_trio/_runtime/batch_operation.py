@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import trio
 
-from durable_trio._protocol import limits
 from durable_trio._protocol.batch_record import (
     BatchRecord,
     ItemRecord,
@@ -25,6 +24,7 @@ from durable_trio._protocol.batch_record import (
     encode_batch,
     encode_verdict,
 )
+from durable_trio._protocol.batching import is_result_stored
 from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
 from durable_trio._protocol.operation import (
     ContextOptions,
@@ -183,7 +183,7 @@ class BatchOperation(Operation[BatchResult[T]]):
             text = self.encode(self._options.serdes, result)
         else:
             text = encode_batch(batch, payloads_are_json=self._options.item_serdes is json_serdes())
-        if len(text.encode()) <= limits.MAX_CONTEXT_RESULT_BYTES:
+        if is_result_stored(text):
             return text, False
         summary = summary_text(self._options.summary, result)
         return encode_verdict(self.kind.title(), batch.items, batch.completion_reason, summary), True

@@ -19,6 +19,7 @@ import trio
 from durable_trio._protocol.batch_record import ItemRecord
 from durable_trio._protocol.completion import CUSTOM_REASONS, BatchItemStatus, BatchProgress, CompletionReason
 from durable_trio._runtime.actor import run_counted
+from durable_trio._runtime.cancelling import RuntimeReason
 from durable_trio._runtime.failures import is_fatal
 from durable_trio._runtime.supervisor import Join, Supervisor
 from durable_trio.exceptions import ConfigurationError, ValidationError
@@ -102,12 +103,13 @@ class BatchRun:
         if index is None or self._nursery is None:
             return
         self.started.append(index)
-        self._join.child_started()
-        self._variables.run(self._nursery.start_soon, run_counted, self._join, _Actor(self, index))
-
-    async def run_item(self, index: int) -> None:
-        """Be the actor of one item."""
         item = self._make_item(index)
+        item.announce()
+        self._join.child_started()
+        self._variables.run(self._nursery.start_soon, run_counted, self._join, _Actor(self, index, item))
+
+    async def run_item(self, index: int, item: BatchItemOperation) -> None:
+        """Be the actor of one item."""
         await item.run()
         if self.decision is None and self._fatal is None:
             self._item_ended(index, item)
@@ -125,7 +127,7 @@ class BatchRun:
         elif self._nursery is not None:
             # The owner is counted before the losers unwind: their end must not look like quiescence.
             self._join.decide()
-            self._nursery.cancel_scope.cancel("the batch is decided")
+            self._nursery.cancel_scope.cancel(RuntimeReason("the batch is decided"))
 
     def _try_to_decide(self) -> None:
         try:
@@ -175,11 +177,12 @@ class BatchRun:
 class _Actor:
     """One item's actor, as something to call."""
 
-    __slots__ = ("_index", "_run")
+    __slots__ = ("_index", "_item", "_run")
 
-    def __init__(self, run: BatchRun, index: int) -> None:
+    def __init__(self, run: BatchRun, index: int, item: BatchItemOperation) -> None:
         self._run = run
         self._index = index
+        self._item = item
 
     async def __call__(self) -> None:
-        await self._run.run_item(self._index)
+        await self._run.run_item(self._index, self._item)

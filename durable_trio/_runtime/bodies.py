@@ -73,15 +73,16 @@ async def call_body(invocation: Invocation, fn: Callable[..., Any], *args: Any) 
     """
     if is_async_function(fn):
         return await fn(*args)
-    result = await _call_in_thread(invocation, functools.partial(fn, *args))
+    # In a tuple, because Trio refuses a coroutine as a thread's result.
+    (result,) = await _call_in_thread(invocation, lambda: (fn(*args),))
     return await result if inspect.isawaitable(result) else result
 
 
-async def _call_in_thread(invocation: Invocation, fn: Callable[[], Any]) -> Any:
+async def _call_in_thread(invocation: Invocation, fn: Callable[[], tuple[Any]]) -> tuple[Any]:
     with invocation.clock.held(), invocation.deadline.watch_body(shield=True) as scope:
         return await trio.to_thread.run_sync(fn, limiter=body_limiter(), abandon_on_cancel=scope is not None)
     invocation.log.warning(
-        "a plain function was abandoned: the time of the invocation is up", function=repr(fn)
+        "a plain function was abandoned: the time of the invocation is up", thread=repr(fn)
     )
     await trio.lowlevel.checkpoint()  # the scope of the step's body is cancelled as well
     raise AssertionError("a thread was abandoned without the deadline")

@@ -158,7 +158,7 @@ class CallbackResult(Operation[T_co]):
                     await trio.lowlevel.checkpoint()
                     raise self._error(status, error)
                 case Park(due_at):
-                    await self.invocation.supervisor.park(self.id, due_at)
+                    await self.park(due_at)
 
     def _decoded(self, payload: str | None) -> T_co:
         if payload is None or self._serdes is None:

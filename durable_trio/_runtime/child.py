@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import trio
 
-from durable_trio._protocol import limits
+from durable_trio._protocol.batching import is_result_stored
 from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction, OperationUpdate
 from durable_trio._protocol.replay import (
     Begin,
@@ -62,7 +62,7 @@ class ContextOperation(Operation[T_co]):
 
     _tells_time: ClassVar[bool] = False  # its end is only queued
 
-    __slots__ = ("_args", "_body", "_error_mapper", "_serdes", "_summary")
+    __slots__ = ("_args", "_body", "_error_mapper", "_is_announced", "_serdes", "_summary")
 
     kind: ClassVar[str] = "context"
 
@@ -83,6 +83,15 @@ class ContextOperation(Operation[T_co]):
         self._serdes = serdes
         self._summary = summary
         self._error_mapper = error_mapper
+        self._is_announced = False
+
+    def announce(self) -> None:
+        """Queue the START now, ahead of the actor that will run the context.
+
+        Actors run in Trio's order; announcing them first puts their STARTs into the program's.
+        """
+        if self.invocation.state.get(self.id) is None and not self._node.is_past:
+            self._is_announced = self.invocation.writer.announce(self.update(OperationAction.START))
 
     async def _execute(self) -> T_co:
         record = self.recorded()
@@ -125,7 +134,7 @@ class ContextOperation(Operation[T_co]):
         async def body() -> Any:
             # The call shows whether the body is async at all; only then is anything recorded.
             awaitable = call_context_body(self._body, self.invocation.context_for(child), *self._args)
-            if must_start:
+            if must_start and not self._is_announced:
                 with closed_on_error(awaitable):
                     await writer.record(self.update(OperationAction.START))
             return await awaitable
@@ -145,7 +154,7 @@ class ContextOperation(Operation[T_co]):
         return self._decoded(payload)
 
     def _succeed_update(self, value: Any, payload: str | None) -> OperationUpdate:
-        replay_children = payload is not None and len(payload.encode()) > limits.MAX_CONTEXT_RESULT_BYTES
+        replay_children = payload is not None and not is_result_stored(payload)
         if replay_children:
             payload = summary_text(self._summary, value) or ""
         options = ContextOptions(replay_children=replay_children)

@@ -20,6 +20,7 @@ import trio
 from durable_trio._protocol.operation import ErrorObject, OperationAction
 from durable_trio._protocol.replay import Identity, RaiseRecorded, decide_context
 from durable_trio._runtime.actor import run_counted
+from durable_trio._runtime.cancelling import RuntimeReason
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.operation import Operation
 from durable_trio._runtime.supervisor import Join
@@ -87,7 +88,7 @@ class AllOperation(Operation[T_co]):
                     if self._operations[index].error is not None and self._first_failed is None:
                         self._first_failed = index
                         join.decide()
-                        nursery.cancel_scope.cancel("an operation of ctx.all failed")
+                        nursery.cancel_scope.cancel(RuntimeReason("an operation of ctx.all failed"))
 
                 for index in range(len(self._operations)):
                     nursery.start_soon(run_counted, join, lambda index=index: actor(index))

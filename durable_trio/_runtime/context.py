@@ -31,7 +31,6 @@ from durable_trio._runtime.wait import WaitOperation
 from durable_trio.conditions import strategy_of
 from durable_trio.config import (
     AnyDuration,
-    Branch,
     CallbackConfig,
     ChildConfig,
     CompletionConfig,
@@ -417,10 +416,46 @@ class DurableContext:
             self._node, identity, fn, args, serdes=store, summary=summarize, error_mapper=mapper
         )
 
+    @overload
     def map(
         self,
         items: Iterable[ItemT],
         fn: Callable[[DurableContext, ItemT, int], Awaitable[T]],
+        *,
+        name: str | None = ...,
+        max_concurrency: int | None = ...,
+        completion: CompletionConfig | None = ...,
+        nesting: NestingType | None = ...,
+        item_namer: Callable[[Any, int], str] | None = ...,
+        item_serdes: SerDes | None = ...,
+        serdes: SerDes | None = ...,
+        summary: Callable[[BatchResult[T]], str] | None = ...,
+        batch: None = ...,
+        config: MapConfig | None = ...,
+    ) -> Operation[BatchResult[T]]: ...
+
+    @overload
+    def map(
+        self,
+        items: Iterable[ItemT],
+        fn: Callable[[DurableContext, list[ItemT], int], Awaitable[T]],
+        *,
+        name: str | None = ...,
+        max_concurrency: int | None = ...,
+        completion: CompletionConfig | None = ...,
+        nesting: NestingType | None = ...,
+        item_namer: Callable[[Any, int], str] | None = ...,
+        item_serdes: SerDes | None = ...,
+        serdes: SerDes | None = ...,
+        summary: Callable[[BatchResult[T]], str] | None = ...,
+        batch: ItemBatcher,
+        config: MapConfig | None = ...,
+    ) -> Operation[BatchResult[T]]: ...
+
+    def map(
+        self,
+        items: Iterable[Any],
+        fn: Callable[[DurableContext, Any, int], Awaitable[T]],
         *,
         name: str | None = None,
         max_concurrency: int | None = None,
@@ -478,7 +513,7 @@ class DurableContext:
 
     def parallel(
         self,
-        branches: Iterable[Callable[[DurableContext], Awaitable[T]] | Branch[T]],
+        branches: Iterable[Callable[[DurableContext], Awaitable[T]]],
         *,
         name: str | None = None,
         max_concurrency: int | None = None,
@@ -502,7 +537,7 @@ class DurableContext:
         )
         items = BatchItems(
             total=len(arms),
-            body=lambda child, index: arms[index].fn(child, *arms[index].args),
+            body=lambda child, index: arms[index](child),
             names=[arm.name for arm in arms],
             title="parallel-branch",
             sub_type=SubType.PARALLEL_BRANCH,

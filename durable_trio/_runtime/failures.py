@@ -25,6 +25,7 @@ from durable_trio.exceptions import (
     CallbackExternalError,
     CallbackSubmitterError,
     CallbackTimeoutError,
+    ContextUseError,
     ExecutionError,
     InvocationError,
     NonDeterministicExecutionError,
@@ -59,6 +60,8 @@ def is_fatal(error: BaseException) -> bool:
     """Tell whether *error* ends the invocation or the execution as it is: no context records it as its own."""
     if isinstance(error, SizeLimitError):
         return False
+    if isinstance(error, ContextUseError):
+        return error.ends_execution
     return isinstance(
         error,
         (

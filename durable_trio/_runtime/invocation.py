@@ -52,12 +52,14 @@ from durable_trio._runtime.deadline import Deadline
 from durable_trio._runtime.failures import error_object, fitted
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.replay_logger import make_logger
+from durable_trio._runtime.stall_watch import StallWatch
 from durable_trio._runtime.supervisor import Supervisor
 from durable_trio._runtime.waker import Waker
 from durable_trio._runtime.writer import CheckpointWriter
 from durable_trio.clock import Clock
 from durable_trio.exceptions import (
     ConfigurationError,
+    ContextUseError,
     GetStateError,
     InvocationError,
     OperationError,
@@ -124,12 +126,21 @@ def _outcome_of(error: Exception) -> Outcome:
         raise error
     if isinstance(error, ServiceError) and error.is_retryable:
         raise error
+    error = _misuse_in(error) or error
     recorded = error_object(error)
     if isinstance(error, OperationError):
         where = {"operationId": error.operation_id, "operationName": error.operation_name, "data": error.data}
         data = json.dumps({key: value for key, value in where.items() if value is not None})
         recorded = fitted(ErrorObject(recorded.message, recorded.type, data, recorded.stack))
     return Failed(recorded)
+
+
+def _misuse_in(error: Exception) -> ContextUseError | None:
+    """Return what a group is about if it is only about durable code in the tasks of a plain nursery."""
+    if not isinstance(error, ExceptionGroup):
+        return None
+    misuses = [leaf for leaf in _leaves(error) if isinstance(leaf, ContextUseError)]
+    return misuses[0] if len(misuses) == len(_leaves(error)) else None
 
 
 class Invocation:
@@ -142,14 +153,20 @@ class Invocation:
         self.options = options
         self.lambda_context = lambda_context
         self.clock: Clock = getattr(client, "clock", None) or Clock()
-        self._handler_scope = trio.CancelScope()
+        self._handler_scope = trio.CancelScope(shield=True)  # see ``cancelling``
         self.supervisor = Supervisor(self._handler_scope)
         self.writer = CheckpointWriter(client, state, self.supervisor, self.clock, options.checkpointing)
         self.deadline = Deadline(
             self.remaining_seconds(), options.deadline_margin_seconds, self.supervisor, self.writer
         )
+        self._stalls = StallWatch(self._is_held, self._report_stall)
         self.waker = Waker(
-            self.supervisor, self.writer, self.clock, options.inline_wait_seconds, self.deadline.at
+            self.supervisor,
+            self.writer,
+            self.clock,
+            self._stalls,
+            options.inline_wait_seconds,
+            self.deadline.at,
         )
         self.supervisor.attach(self.writer, self.waker)
         self._fatal: Exception | None = None
@@ -168,6 +185,7 @@ class Invocation:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.writer.run, checkpoint_token, name="durable checkpoint writer")
                 nursery.start_soon(self.waker.run, name="durable waker")
+                nursery.start_soon(self._pass_on_cancellation, name="durable cancellation")
                 if self.deadline.at is not None:
                     nursery.start_soon(self.deadline.run, name="durable deadline")
                 try:
@@ -179,10 +197,18 @@ class Invocation:
             return self._unwrapped(group)
         return outcome[0]
 
+    async def _pass_on_cancellation(self) -> None:
+        """Cancel the handler, which is shielded, when the invocation is cancelled from outside."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.supervisor.cancel_handler("the invocation was cancelled")
+
     async def _run_handler(self, fn: Callable[..., Any]) -> Any:
         """Run the user's handler: return its value or the ``Exception`` it raised, wrapped either way."""
         root = ContextNode(self, prefix=None, parent_id=None)
         handled: list[_Returned | _Raised] = []
+        self._stalls.watch(trio.lowlevel.current_task())
         try:
             with self._handler_scope:
                 event = self.decoded_input()
@@ -304,6 +330,20 @@ class Invocation:
             if isinstance(leaf, ServiceError):
                 return _outcome_of(leaf)
         raise leaves[0] if len(leaves) == 1 else group
+
+    # --- standing still -----------------------------------------------------------------------------------
+
+    def _is_held(self) -> bool:
+        """Tell whether nothing but actors blocked on plain Trio things keeps the invocation from suspending."""
+        busy = self.supervisor.running - self.writer.waiting_actors
+        return busy > 0 and self.supervisor.bodies == 0 and self.writer.is_idle
+
+    def _report_stall(self, places: list[str]) -> None:
+        self.log.warning(
+            "operations are waiting for the service, but the invocation cannot suspend: a task is blocked on"
+            " something that is not durable. Use ctx.wait for time; let operations depend on operations only.",
+            blocked=places,
+        )
 
     # --- failing for good ---------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class InvokeOperation(Operation[T_co]):
                     start = self.update(OperationAction.START, payload=payload, options=self._options)
                     await self.invocation.writer.commit(start)
                 case Park(due_at):
-                    await self.invocation.supervisor.park(self.id, due_at)
+                    await self.park(due_at)
                 case Replay(payload):
                     await trio.lowlevel.checkpoint()
                     return self._decoded(payload)

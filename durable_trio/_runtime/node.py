@@ -125,11 +125,18 @@ class ContextNode:
                 f"the context is busy with {self.busy_with.title}. A step's body must not use the context: move durable"
                 " operations out of the step, or into ctx.run_in_child_context."
             )
+        if self.is_above_current():
+            return "this is the context of an outer function. Use the one that was passed to this function."
         return (
             "it belongs to another task. The ids of its operations would depend on scheduling. To do several"
             " things at once use ctx.all([...]) or ctx.map(...); to run durable code in a task of its own use"
             " ctx.run_in_child_context(...)."
         )
+
+    def is_above_current(self) -> bool:
+        """Tell whether the calling task runs the body of a context inside this one."""
+        node = current_node.get()
+        return node is not self and self.is_current_or_above()
 
     def is_current_or_above(self) -> bool:
         """Tell whether the calling task runs the body of this context, or of one inside it."""

@@ -18,6 +18,12 @@ import trio
 
 from durable_trio._protocol.operation import OperationUpdate
 from durable_trio._protocol.replay import Identity, difference
+from durable_trio._runtime.cancelling import (
+    has_plain_deadline,
+    is_plain,
+    plain_cancellation_error,
+    plain_deadline_error,
+)
 from durable_trio.exceptions import (
     ContextUseError,
     DurableError,
@@ -130,9 +136,23 @@ class Operation(ABC, Generic[T_co]):
         node.busy_with = self
         try:
             await self.run()
+        except (trio.Cancelled, BaseExceptionGroup) as cancellation:
+            if is_plain(cancellation) and not self.invocation.supervisor.is_closing:
+                self.invocation.fail(plain_cancellation_error(self.title))
+            raise
         finally:
             node.busy_with = None
         return self.value
+
+    async def park(self, due_at: int | None) -> None:
+        """Sleep until the operation's record changes; *due_at* is when a timer will change it, if that is known.
+
+        Raises:
+            ContextUseError: there is a plain deadline around it; the execution fails.
+        """
+        if has_plain_deadline():
+            self.invocation.fail(plain_deadline_error(self.title))
+        await self.invocation.supervisor.park(self.id, due_at)
 
     @property
     def _awaiting_node(self) -> ContextNode:

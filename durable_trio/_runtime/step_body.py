@@ -44,6 +44,7 @@ async def run_step_body(
         make_logger=invocation.step_logger,
     )
     token = _current_step.set(step)
+    invocation.supervisor.bodies += 1
     try:
         with invocation.deadline.watch_body() as body:
             if timeout_seconds is None:
@@ -54,4 +55,5 @@ async def run_step_body(
                 raise StepTimeoutError(f"{operation.title} took longer than {timeout_seconds:g} s")
         raise StepInterruptedError(f"{operation.title} was cut off: the time of this invocation is up")
     finally:
+        invocation.supervisor.bodies -= 1
         _current_step.reset(token)

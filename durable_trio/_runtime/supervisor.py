@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 import outcome
 import trio
 
+from durable_trio._runtime.cancelling import RuntimeReason
 from durable_trio.exceptions import ContextUseError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Supervisor:
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self.running = 1  # the handler's own actor
+        self.bodies = 0  # how many bodies of steps run; that is work, whatever they are blocked on
         self.held = 0  # how many were kept from starting something
         self.suspend_reason: str | None = None
         self._scope = scope
@@ -183,7 +185,7 @@ class Supervisor:
 
         Parked actors that shield themselves would never wake: they are told.
         """
-        self._scope.cancel(reason)
+        self._scope.cancel(RuntimeReason(reason))
         # Cancelling has taken off the list whoever can be cancelled. What is left is shielded, or is the calling
         # task, which is about to park and will see for itself.
         caller = trio.lowlevel.current_task()

@@ -46,7 +46,7 @@ class WaitOperation(Operation[None]):
                     options = WaitOptions(wait_seconds=self._seconds)
                     await self.invocation.writer.commit(self.update(OperationAction.START, options=options))
                 case Park(due_at):
-                    await self.invocation.supervisor.park(self.id, due_at)
+                    await self.park(due_at)
                 case Replay():
                     await trio.lowlevel.checkpoint()
                     return

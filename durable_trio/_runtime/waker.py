@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 if TYPE_CHECKING:
+    from durable_trio._runtime.stall_watch import StallWatch
     from durable_trio._runtime.supervisor import Supervisor
     from durable_trio._runtime.writer import CheckpointWriter
     from durable_trio.clock import Clock
@@ -41,12 +42,14 @@ class Waker:
         supervisor: Supervisor,
         writer: CheckpointWriter,
         clock: Clock,
+        stalls: StallWatch,
         inline_wait_seconds: float = 0.0,
         deadline: float | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._writer = writer
         self._clock = clock
+        self._stalls = stalls
         self._inline_wait_seconds = inline_wait_seconds
         self._deadline = math.inf if deadline is None else deadline  # Trio time
         self._timers: list[tuple[int, str, int]] = []  # when to ask, operation, how often asked in vain
@@ -64,6 +67,7 @@ class Waker:
             self._poll_at = trio.current_time() + self._poll_seconds
         else:
             heapq.heappush(self._timers, (due_at, operation_id, 0))
+        self._stalls.note_parked()
         if self._next_time() < self._asleep_until:
             self._earlier.set()
 
@@ -93,6 +97,7 @@ class Waker:
             with trio.move_on_at(self._asleep_until) as scope:
                 await self._earlier.wait()
             if scope.cancelled_caught:
+                self._stalls.look()
                 await self._refresh()
 
     async def _refresh(self) -> None:
@@ -135,4 +140,5 @@ class Waker:
 
     def _next_time(self) -> float:
         timer = self._clock.trio_deadline(self._timers[0][0]) if self._timers else math.inf
-        return min(timer, self._poll_at)
+        stall = math.inf if self._stalls.at is None else self._stalls.at
+        return min(timer, self._poll_at, stall)

@@ -181,6 +181,13 @@ class CheckpointWriter:
         else:
             self.record_soon(update)
 
+    def announce(self, update: OperationUpdate) -> bool:
+        """Queue *update* ahead of the actor it belongs to; False in EAGER mode, where the actor has to wait for it."""
+        if self._mode is CheckpointingMode.EAGER:
+            return False
+        self.record_soon(update)
+        return True
+
     async def hand_on(self, update: OperationUpdate | SizedUpdate) -> None:
         """Record *update* as ``commit`` does; in OPTIMISTIC mode, only queue it.
 
@@ -215,6 +222,11 @@ class CheckpointWriter:
     def is_idle(self) -> bool:
         """Nothing is queued, nothing is in flight."""
         return self._undone == 0
+
+    @property
+    def waiting_actors(self) -> int:
+        """How many of the running actors wait for an update to be stored."""
+        return self._waiting_actors
 
     @property
     def is_closed(self) -> bool:

@@ -184,6 +184,23 @@ def test_a_ready_step_after_progress_is_invoked_at_once() -> None:
     assert service.record.is_invocation_due
 
 
+def test_a_ready_step_that_lost_does_not_wake_for_ever() -> None:
+    """Beside something that is pending, a READY step that was shown is no reason to invoke again.
+
+    It may belong to a branch that lost, and then nobody will ever start it.
+    """
+    service = started_service(update(STEP, START), retry(delay=5), wait(60))
+    service.end(Pending())
+    service.advance(5)
+    service.begin()
+
+    service.end(Pending())
+    assert not service.record.is_invocation_due
+
+    service.advance(55)
+    assert service.record.is_invocation_due
+
+
 def test_a_ready_step_without_progress_is_no_reason() -> None:
     """A function that does nothing about a step that is ready must not be called for ever."""
     service = started_service(update(STEP, START), retry(delay=1))

@@ -80,7 +80,12 @@ async def test_results_come_in_input_order(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize(
     "completion",
-    [None, CompletionConfig.all_completed(), CompletionConfig.first_successful(), CompletionConfig.with_min_successful(3)],
+    [
+        None,
+        CompletionConfig.all_completed(),
+        CompletionConfig.first_successful(),
+        CompletionConfig.with_min_successful(3),
+    ],
 )
 async def test_an_empty_map_completes_at_once(completion: Any, autojump_clock: MockClock) -> None:
     """Nothing to do is done, under every config."""
@@ -150,10 +155,16 @@ async def test_a_suspended_item_keeps_its_slot(autojump_clock: MockClock) -> Non
         (CompletionConfig.with_failure_tolerance(count=3), "ALL_COMPLETED", "FFFSS"),
         (CompletionConfig.with_failure_tolerance(percentage=20), "FAILURE_TOLERANCE_EXCEEDED", "FFTTT"),
         (CompletionConfig.with_failure_tolerance(percentage=60), "ALL_COMPLETED", "FFFSS"),
-        (CompletionConfig(min_successful=1, tolerated_failure_count=2), "FAILURE_TOLERANCE_EXCEEDED", "FFFTT"),
+        (
+            CompletionConfig(min_successful=1, tolerated_failure_count=2),
+            "FAILURE_TOLERANCE_EXCEEDED",
+            "FFFTT",
+        ),
     ],
 )
-async def test_completion_rules(completion: Any, reason: str, statuses: str, autojump_clock: MockClock) -> None:
+async def test_completion_rules(
+    completion: Any, reason: str, statuses: str, autojump_clock: MockClock
+) -> None:
     """Of five items the first three fail, one second after another, then two succeed."""
     seen: list[Any] = []
 
@@ -197,7 +208,9 @@ async def test_a_predicate_decides(autojump_clock: MockClock) -> None:
 
     @durable_execution
     async def handler(event: Any, ctx: DurableContext) -> Any:
-        batch = await ctx.map(range(4), item, completion=CompletionConfig(predicate=predicate), max_concurrency=3)
+        batch = await ctx.map(
+            range(4), item, completion=CompletionConfig(predicate=predicate), max_concurrency=3
+        )
         return [batch.completion_reason, batch.status, [i.status for i in batch]]
 
     finished = await run(handler)
@@ -259,7 +272,9 @@ async def test_the_decision_cancels_losers_at_once(autojump_clock: MockClock) ->
 
     @durable_execution
     async def handler(event: Any, ctx: DurableContext) -> Any:
-        batch = await ctx.map([0, 1, 2, 3], item, completion=CompletionConfig.first_successful(), max_concurrency=3)
+        batch = await ctx.map(
+            [0, 1, 2, 3], item, completion=CompletionConfig.first_successful(), max_concurrency=3
+        )
         await ctx.wait(Duration.days(3))
         return batch.to_json()
 
@@ -343,7 +358,9 @@ async def test_a_loser_whose_cleanup_fails_does_not_matter(
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_a_batch_that_is_too_big_comes_back_from_its_items(early: bool, autojump_clock: MockClock) -> None:
+async def test_a_batch_that_is_too_big_comes_back_from_its_items(
+    early: bool, autojump_clock: MockClock
+) -> None:
     """Over 262,144 bytes only the verdict is stored; replay takes the completed items from their own records."""
     seen: list[Any] = []
     steps: list[int] = []
@@ -360,7 +377,9 @@ async def test_a_batch_that_is_too_big_comes_back_from_its_items(early: bool, au
 
     @durable_execution
     async def handler(event: Any, ctx: DurableContext) -> Any:
-        batch = await ctx.map(range(4), item, name="big", completion=completion, summary=lambda b: f"{len(b)} items")
+        batch = await ctx.map(
+            range(4), item, name="big", completion=completion, summary=lambda b: f"{len(b)} items"
+        )
         seen.append(shape(batch))
         await ctx.wait(Duration.seconds(1))
         return [len(text) for text in batch.results()]

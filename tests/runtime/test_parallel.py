@@ -252,3 +252,20 @@ async def test_bad_branches_are_refused(autojump_clock: trio.testing.MockClock) 
     finished = await run(handler)
     assert finished.status == "SUCCEEDED", finished.description
     assert finished.calls == []
+
+
+async def test_a_batch_may_be_the_handlers_result(autojump_clock: trio.testing.MockClock) -> None:
+    """A ``BatchResult`` leaves the handler as plain JSON, alone or inside something else."""
+
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> Any:
+        return {"batch": await ctx.parallel([a_branch])}
+
+    finished = await run(handler)
+
+    assert finished.result == {
+        "batch": {
+            "all": [{"index": 0, "status": "SUCCEEDED", "result": "first", "name": "parallel-branch-0"}],
+            "completionReason": "ALL_COMPLETED",
+        }
+    }

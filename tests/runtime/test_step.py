@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from contextvars import ContextVar
 from typing import Any
@@ -63,6 +64,28 @@ async def test_async_and_plain_bodies_give_their_value(autojump_clock: trio.test
     assert finished.result == 6
     assert seen[0][1] == "sweet"
     assert seen[1] == (False, "sweet")
+
+
+async def test_what_returns_an_awaitable_counts_as_async(autojump_clock: trio.testing.MockClock) -> None:
+    """A lambda around an async function, a partial of one, an object with an async ``__call__``: all are awaited."""
+
+    async def add(a: int, b: int) -> int:
+        await trio.lowlevel.checkpoint()
+        return a + b
+
+    class Adder:
+        async def __call__(self, a: int) -> int:
+            return a + 10
+
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> list[int]:
+        return [
+            await ctx.step(lambda: add(1, 2)),
+            await ctx.step(functools.partial(add, 1), 3),
+            await ctx.step(Adder(), 1),
+        ]
+
+    assert (await run(handler)).result == [3, 4, 11]
 
 
 async def test_a_plain_step_is_one_request(autojump_clock: trio.testing.MockClock) -> None:

@@ -10,6 +10,7 @@ from durable_trio import (
     Branch,
     DurableContext,
     Duration,
+    ItemBatcher,
     Operation,
     durable_execution,
 )
@@ -35,6 +36,11 @@ def charge(order: Order, *, tip: int = 0) -> int:
 async def pack(ctx: DurableContext, line: str, index: int) -> Order:
     """Be the body of a map."""
     return await ctx.step(fetch, f"{line}-{index}")
+
+
+async def pack_group(ctx: DurableContext, lines: list[str], start: int) -> int:
+    """Be the body of a map over groups."""
+    return len(lines) + start
 
 
 async def ship(ctx: DurableContext, order: Order) -> str:
@@ -64,6 +70,7 @@ async def workflow(event: dict[str, str], ctx: DurableContext) -> str:
     assert_type((await ctx.map(["a"], pack)).results(), list[Order])
     assert_type(await ctx.parallel([branch, branch]), BatchResult[str])
     assert_type(await ctx.parallel([Branch(branch, name="b")]), BatchResult[str])
+    assert_type(await ctx.map(["a"], pack_group, batch=ItemBatcher()), BatchResult[int])
     assert_type(await ctx.wait_for_condition(more, initial_state=0, until=lambda n: n > 3), int)
     pair = await ctx.all((ctx.step(fetch, "1"), ctx.step(charge, order)))
     assert_type(pair, tuple[Order, int])
