@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from durable_trio._runtime.node import ContextNode
     from durable_trio.batch import BatchResult
     from durable_trio.conditions import WaitStrategy
+    from durable_trio.config import Branch
     from durable_trio.retries import RetryStrategy
 
 T = TypeVar("T")
@@ -68,6 +69,10 @@ T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
+T7 = TypeVar("T7")
+T8 = TypeVar("T8")
 ItemT = TypeVar("ItemT")
 Args = TypeVarTuple("Args")
 
@@ -511,9 +516,39 @@ class DurableContext:
         identity = self._identity(OperationType.CONTEXT, SubType.MAP, name, default_name(fn) or "map")
         return BatchOperation(self._node, identity, group, options)
 
+    @overload
     def parallel(
         self,
         branches: Iterable[Callable[[DurableContext], Awaitable[T]]],
+        *,
+        name: str | None = ...,
+        max_concurrency: int | None = ...,
+        completion: CompletionConfig | None = ...,
+        nesting: NestingType | None = ...,
+        item_serdes: SerDes | None = ...,
+        serdes: SerDes | None = ...,
+        summary: Callable[[BatchResult[T]], str] | None = ...,
+        config: ParallelConfig | None = ...,
+    ) -> Operation[BatchResult[T]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: Iterable[Callable[[DurableContext], Awaitable[Any]] | Branch[Any]],
+        *,
+        name: str | None = ...,
+        max_concurrency: int | None = ...,
+        completion: CompletionConfig | None = ...,
+        nesting: NestingType | None = ...,
+        item_serdes: SerDes | None = ...,
+        serdes: SerDes | None = ...,
+        summary: Callable[[BatchResult[Any]], str] | None = ...,
+        config: ParallelConfig | None = ...,
+    ) -> Operation[BatchResult[Any]]: ...
+
+    def parallel(
+        self,
+        branches: Iterable[Callable[[DurableContext], Awaitable[Any]]],
         *,
         name: str | None = None,
         max_concurrency: int | None = None,
@@ -521,9 +556,9 @@ class DurableContext:
         nesting: NestingType | None = None,
         item_serdes: SerDes | None = None,
         serdes: SerDes | None = None,
-        summary: Callable[[BatchResult[T]], str] | None = None,
+        summary: Callable[[BatchResult[Any]], str] | None = None,
         config: ParallelConfig | None = None,
-    ) -> Operation[BatchResult[T]]:
+    ) -> Operation[BatchResult[Any]]:
         """Run several functions concurrently, each in a context of its own.
 
         A branch is a function ``fn(child_ctx)``, or ``Branch(fn, *args, name=...)``. Unnamed branches are called
@@ -585,6 +620,48 @@ class DurableContext:
     def all(  # type: ignore[overload-overlap]  # as above
         self, operations: tuple[Operation[T1], Operation[T2], Operation[T3], Operation[T4]]
     ) -> Operation[tuple[T1, T2, T3, T4]]: ...
+
+    @overload
+    def all(  # type: ignore[overload-overlap]  # as above
+        self, operations: tuple[Operation[T1], Operation[T2], Operation[T3], Operation[T4], Operation[T5]]
+    ) -> Operation[tuple[T1, T2, T3, T4, T5]]: ...
+
+    @overload
+    def all(  # type: ignore[overload-overlap]  # as above
+        self,
+        operations: tuple[
+            Operation[T1], Operation[T2], Operation[T3], Operation[T4], Operation[T5], Operation[T6]
+        ],
+    ) -> Operation[tuple[T1, T2, T3, T4, T5, T6]]: ...
+
+    @overload
+    def all(  # type: ignore[overload-overlap]  # as above
+        self,
+        operations: tuple[
+            Operation[T1],
+            Operation[T2],
+            Operation[T3],
+            Operation[T4],
+            Operation[T5],
+            Operation[T6],
+            Operation[T7],
+        ],
+    ) -> Operation[tuple[T1, T2, T3, T4, T5, T6, T7]]: ...
+
+    @overload
+    def all(  # type: ignore[overload-overlap]  # as above
+        self,
+        operations: tuple[
+            Operation[T1],
+            Operation[T2],
+            Operation[T3],
+            Operation[T4],
+            Operation[T5],
+            Operation[T6],
+            Operation[T7],
+            Operation[T8],
+        ],
+    ) -> Operation[tuple[T1, T2, T3, T4, T5, T6, T7, T8]]: ...
 
     @overload
     def all(self, operations: Iterable[Operation[T]]) -> Operation[list[T]]: ...

@@ -245,7 +245,7 @@ async def test_bad_branches_are_refused(autojump_clock: trio.testing.MockClock) 
         with pytest.raises(ValidationError, match="min_successful must be at most"):
             ctx.parallel([a_branch], completion=CompletionConfig.with_min_successful(2))
         with pytest.raises(ValidationError, match="nesting must be one of"):
-            ctx.parallel([a_branch], nesting="DEEP")  # type: ignore[arg-type]
+            ctx.parallel([a_branch], nesting="DEEP")  # type: ignore[call-overload]
         with pytest.raises(ValidationError, match="max_items must be at least 1"):
             ItemBatcher(max_items=0)
 
