@@ -95,9 +95,12 @@ class AllOperation(Operation[T_co]):
 
     async def _raise_again(self, recorded: ErrorObject | None) -> None:
         """Raise the recorded failure: the failing operation's own, which replays, or else the verdict's."""
-        index = _index_of(recorded)
-        for loser in self._operations:
-            loser.lose()
+        index, ended = _verdict_of(recorded)
+        for position, loser in enumerate(self._operations):
+            if position in ended:
+                loser.release()
+            else:
+                loser.lose()
         if index is not None and index < len(self._operations):
             operation = self._operations[index]
             # What has no record of its own (a virtual context) runs again over its finished operations.
@@ -114,16 +117,23 @@ class AllOperation(Operation[T_co]):
             raise AssertionError("the operation that failed first has no error")
         if is_fatal(error):
             self.invocation.fail(error)
-        recorded = replace(error_object(error), data=json.dumps({"index": index}))
+        # What has no record of its own says nothing on replay about whether it had ended.
+        ended = [
+            position
+            for position, operation in enumerate(self._operations)
+            if operation.has_ended and not self.invocation.state.is_terminal(operation.id)
+        ]
+        recorded = replace(error_object(error), data=json.dumps({"index": index, "ended": ended}))
         await self.invocation.writer.commit(
             self.update(OperationAction.START), self.update(OperationAction.FAIL, error=recorded)
         )
         raise error
 
 
-def _index_of(recorded: ErrorObject | None) -> int | None:
+def _verdict_of(recorded: ErrorObject | None) -> tuple[int | None, list[int]]:
+    """Return which operation failed, and which had ended without a record of their own."""
     try:
-        index = json.loads(recorded.data)["index"] if recorded and recorded.data else None
+        verdict = json.loads(recorded.data) if recorded and recorded.data else {}
+        return int(verdict["index"]), [int(index) for index in verdict["ended"]]
     except (ValueError, LookupError, TypeError):
-        return None
-    return index if isinstance(index, int) else None
+        return None, []

@@ -53,7 +53,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 class _Stage(Enum):
     CREATED = "created"
-    REFUSED = "refused"  # awaited where it may not be; who may, still can
+    FREE = "free"  # known about, so it does not warn; whoever may await it, can
     CLAIMED = "given to a combinator"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -182,7 +182,7 @@ class Operation(ABC, Generic[T_co]):
     def _refuse(self) -> None:
         """Note that somebody tried: the error says what is wrong, a warning on top would mislead."""
         if self._stage is _Stage.CREATED:
-            self._stage = _Stage.REFUSED
+            self._stage = _Stage.FREE
 
     def _claim(self, how: str) -> None:
         if self._stage is _Stage.CANCELLED and not self._may_be_awaited_after_cancellation:
@@ -199,6 +199,16 @@ class Operation(ABC, Generic[T_co]):
         """Note on replay that the operation was cancelled, because its combinator was decided without it."""
         if self._stage is _Stage.CLAIMED:
             self._stage = _Stage.CANCELLED
+
+    def release(self) -> None:
+        """Note on replay that the operation had ended when its combinator was decided, and may be asked again."""
+        if self._stage is _Stage.CLAIMED:
+            self._stage = _Stage.FREE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has an outcome."""
+        return self._stage in (_Stage.SUCCEEDED, _Stage.FAILED)
 
     async def run(self) -> None:
         """Run the operation to its end and keep the outcome; an ``Exception`` is an outcome, too."""

@@ -254,10 +254,6 @@ async def test_losers_may_be_asked_again(autojump_clock: MockClock) -> None:
     assert "was cancelled" in seen[0][3]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the verdict does not say which unrecorded operations (virtual contexts, inner alls) had succeeded",
-)
 async def test_unrecorded_losers_may_be_asked_again(autojump_clock: MockClock) -> None:
     """An inner ``all`` that had succeeded when the outer one failed gives its values, on replay as well."""
     seen: list[Any] = []
