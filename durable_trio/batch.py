@@ -184,6 +184,8 @@ class BatchResult(Generic[T]):
             "completionReason": str(self.completion_reason),
         }
 
+    __durable_plain__ = to_json
+
     def _with(self, status: BatchItemStatus) -> list[BatchItem[T]]:
         return [item for item in self._items if item.status is status]
 

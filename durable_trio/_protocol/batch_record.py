@@ -25,8 +25,9 @@ from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 
 if TYPE_CHECKING:
-    from durable_trio._protocol.operation import ErrorObject
     from collections.abc import Sequence
+
+    from durable_trio._protocol.operation import ErrorObject
 
 
 @dataclass(frozen=True, slots=True)

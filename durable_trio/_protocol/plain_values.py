@@ -59,8 +59,8 @@ class _Plainer(Walk):
             written = []
             for index, member in enumerate(value):
                 written.append(self.within(f"[{index}]", self.value, member))
-        elif callable(getattr(value, "to_json", None)):
-            written = self.value(value.to_json())  # a class that says itself what it is in plain values
+        elif (plain := getattr(value, "__durable_plain__", None)) is not None:
+            written = self.value(plain())  # one of our own classes says what it is in plain values
         else:
             self.refuse(f"{type(value).__qualname__} has no JSON form; {_HELP}")
         self.leave(value)

@@ -11,6 +11,7 @@ present, terminal status? Then the code after it has run before.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from durable_trio._protocol import lifecycle
 from durable_trio._protocol.operation import (
@@ -29,7 +30,6 @@ from durable_trio._protocol.operation import (
     WaitDetails,
     WaitOptions,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set

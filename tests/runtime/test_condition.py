@@ -101,7 +101,7 @@ async def test_giving_up_is_an_error(autojump_clock: trio.testing.MockClock) -> 
 
     assert finished.result == 3
     assert set(seen) == {"WaitForConditionError: the condition of 'poll' was not met in 3 attempts"}
-    assert len(seen) == len([i for i in finished.invocations]) - 2
+    assert len(seen) == len(finished.invocations) - 2
 
 
 async def test_a_failing_check_is_not_retried(autojump_clock: trio.testing.MockClock) -> None:
@@ -136,7 +136,7 @@ async def test_a_cut_off_look_starts_from_the_last_state(autojump_clock: trio.te
 
     for call in (1, 2, 3):
         for when in ("before", "after"):
-            assert (await run(Crashing(handler, Crash(call, when)))).result == 3  # type: ignore[arg-type]
+            assert (await run(Crashing(handler, Crash(call, when)))).result == 3
 
 
 async def test_what_decides_must_be_given() -> None:

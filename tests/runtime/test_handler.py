@@ -74,10 +74,11 @@ class PlusOne:
         return await plus_one(event, ctx)
 
 
-class Callable_:
+class CallableObject:
     """A handler as an object that is called."""
 
     async def __call__(self, event: int, ctx: DurableContext) -> int:
+        """Be the handler."""
         return await plus_one(event, ctx)
 
 
@@ -90,7 +91,7 @@ STYLES: dict[str, Any] = {
     "call": lambda client: durable_execution(plus_one, client=client),
     "decorator with options": lambda client: durable_execution(client=client)(plus_one),
     "object with handle": lambda client: durable_execution(PlusOne(), client=client),  # type: ignore[call-overload]
-    "callable object": lambda client: durable_execution(Callable_(), client=client),
+    "callable object": lambda client: durable_execution(CallableObject(), client=client),
     "partial": lambda client: durable_execution(functools.partial(more_than_one, 0), client=client),
 }
 

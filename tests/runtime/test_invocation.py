@@ -190,7 +190,9 @@ async def test_a_missing_execution_operation(autojump_clock: MockClock) -> None:
         (ThrottlingError("slow down"), True),
     ],
 )
-async def test_state_that_cannot_be_read(error: Exception, is_raised: bool, autojump_clock: MockClock) -> None:
+async def test_state_that_cannot_be_read(
+    error: Exception, is_raised: bool, autojump_clock: MockClock
+) -> None:
     """A passing failure to read the state is raised for Lambda to retry; another fails the execution."""
 
     class Broken(PassingClient):

@@ -461,9 +461,12 @@ async def test_the_stored_form_is_readable(autojump_clock: MockClock) -> None:
 async def test_serializers_do_not_leak_into_each_other(autojump_clock: MockClock) -> None:
     """``item_serdes`` is for items, ``serdes`` for the batch; steps in the items use neither."""
     asked: list[str] = []
-    item_serdes = custom_serdes(
-        lambda value: (asked.append("item"), f"<{value}>")[1], lambda text: text.strip("<>").upper()
-    )
+
+    def dump_item(value: str) -> str:
+        asked.append("item")
+        return f"<{value}>"
+
+    item_serdes = custom_serdes(dump_item, lambda text: text.strip("<>").upper())
 
     def dump(batch: BatchResult[str]) -> str:
         asked.append("batch")

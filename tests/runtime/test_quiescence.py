@@ -186,7 +186,7 @@ def operation(ctx: DurableContext, node: Node) -> Any:
 
 
 @given(program=programs, seed=st.integers(0, 2**32), crash=st.one_of(st.none(), st.integers(1, 12)))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_programs_finish_with_their_value(program: Node, seed: int, crash: int | None) -> None:
     """Every program ends with its value, and whenever the handler ends exactly its own actor is counted."""
     counts: list[int] = []

@@ -41,7 +41,9 @@ def succeed(id_: str, payload: str | None = None) -> OperationUpdate:
 
 def execution_result(text: str) -> OperationUpdate:
     """Return the update that ends the execution."""
-    return OperationUpdate("execution-result-1", OperationType.EXECUTION, OperationAction.SUCCEED, payload=text)
+    return OperationUpdate(
+        "execution-result-1", OperationType.EXECUTION, OperationAction.SUCCEED, payload=text
+    )
 
 
 def sized_start(id_: str, size: int) -> OperationUpdate:

@@ -71,9 +71,7 @@ class _ScriptedClient(PassingClient):
         response = await super().checkpoint(**request)
         if script.silent:
             sent = {update.id for update in request["updates"] if update.type is not OperationType.CALLBACK}
-            response = replace(
-                response, operations=tuple(o for o in response.operations if o.id not in sent)
-            )
+            response = replace(response, operations=tuple(o for o in response.operations if o.id not in sent))
         return replace(response, checkpoint_token=None) if call in script.withheld else response
 
 
