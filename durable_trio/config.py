@@ -20,7 +20,6 @@ from durable_trio.exceptions import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from durable_trio._runtime.context import DurableContext
     from durable_trio.conditions import WaitStrategy
     from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
@@ -290,7 +289,7 @@ class Branch(Generic[T_co]):
         self.args = args
         self.name = check_name(name)
 
-    def __call__(self, ctx: DurableContext) -> Awaitable[T_co]:
+    def __call__(self, ctx: Any) -> Awaitable[T_co]:
         """Run the branch in its context."""
         return self.fn(ctx, *self.args)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from durable_trio._protocol import limits
 from durable_trio._protocol.operation import CallbackOptions
 from durable_trio._runtime.bodies import fitting_name
+from durable_trio._runtime.operation import Operation
 from durable_trio.config import (
     Branch,
     CompletionConfig,
@@ -135,6 +136,22 @@ def branches(branches: object) -> list[Branch[Any]]:
     if not isinstance(branches, Iterable) or isinstance(branches, (str, bytes, set, frozenset, dict)):
         raise ValidationError(f"branches must be an ordered iterable of functions, not {branches!r}")
     return [branch if isinstance(branch, Branch) else Branch(branch) for branch in branches]
+
+
+def operations(combinator: str, given: object) -> list[Operation[Any]]:
+    """Return what a combinator was given, if that is operations in an order that replay gives again."""
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, set, frozenset, dict)):
+        raise ValidationError(
+            f"{combinator} takes an ordered iterable of operations, such as a list, not {given!r}"
+        )
+    found = list(given)
+    for operation in found:
+        if not isinstance(operation, Operation):
+            raise ValidationError(
+                f"{combinator} takes operations of this context, not {operation!r}: pass ctx.step(...) itself,"
+                " without awaiting it"
+            )
+    return found
 
 
 def is_flat(nesting: object) -> bool:

@@ -119,6 +119,10 @@ class BatchRun:
         if error is not None and (is_fatal(error) or isinstance(error, ConfigurationError)):
             self._fatal = error
         else:
+            if error is not None:
+                # From now on it is a value. The frames on it would keep alive everything that ran here, and with
+                # it the result that is to warn when it is dropped.
+                error.__traceback__ = error.__context__ = None
             self.outcomes[index] = item
             self._failed += error is not None
             self._try_to_decide()

@@ -24,7 +24,6 @@ from durable_trio._runtime.combinators import AllOperation
 from durable_trio._runtime.condition import ConditionOperation
 from durable_trio._runtime.failures import error_object
 from durable_trio._runtime.invoke import InvokeOperation
-from durable_trio._runtime.operation import Operation
 from durable_trio._runtime.safe_values import safe_random, safe_uuid
 from durable_trio._runtime.step import StepOperation
 from durable_trio._runtime.wait import WaitOperation
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from durable_trio._runtime.node import ContextNode
+    from durable_trio._runtime.operation import Operation
     from durable_trio.batch import BatchResult
     from durable_trio.conditions import WaitStrategy
     from durable_trio.config import Branch
@@ -164,17 +164,20 @@ class DurableContext:
                 f"timeout cannot be given for a plain function, since its thread cannot be stopped: {fn!r}."
                 " Make it async, or limit the time of what it calls."
             )
+        timeout_seconds = None if limit is None else arguments.timeout(limit)
+        strategy = arguments.strategy(pick(retry, config, "retry"))
+        at_most_once = arguments.semantics(pick(semantics, config, "semantics"))
+        store = self._serdes(pick(serdes, config, "serdes"))
+        kind = arguments.sub_type(sub_type) or SubType.STEP
         return StepOperation(
             self._node,
-            self._identity(
-                OperationType.STEP, arguments.sub_type(sub_type) or SubType.STEP, name, default_name(fn)
-            ),
+            self._identity(OperationType.STEP, kind, name, default_name(fn)),
             fn,
             args,
-            retry=arguments.strategy(pick(retry, config, "retry")),
-            at_most_once=arguments.semantics(pick(semantics, config, "semantics")),
-            timeout_seconds=None if limit is None else arguments.timeout(limit),
-            serdes=self._serdes(pick(serdes, config, "serdes")),
+            retry=strategy,
+            at_most_once=at_most_once,
+            timeout_seconds=timeout_seconds,
+            serdes=store,
         )
 
     # --- waiting ------------------------------------------------------------------------------------------
@@ -678,13 +681,7 @@ class DurableContext:
         """
         self._node.check_use("combine operations")
         as_tuple = isinstance(operations, tuple)
-        given = list(operations)
-        for operation in given:
-            if not isinstance(operation, Operation):
-                raise ValidationError(
-                    f"ctx.all takes operations of this context, not {operation!r}: pass ctx.step(...) itself,"
-                    " without awaiting it"
-                )
+        given = arguments.operations("ctx.all", operations)
         for operation in given:
             operation.claim("ctx.all", self._node)
         identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)

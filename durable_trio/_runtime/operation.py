@@ -224,6 +224,9 @@ class Operation(ABC, Generic[T_co]):
         try:
             self._value = await self._execute()
         except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
+            if error.__suppress_context__:
+                # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
+                error.__context__ = None
             self._value = error
             self._stage = _Stage.FAILED
         except BaseExceptionGroup as group:

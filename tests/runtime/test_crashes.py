@@ -63,7 +63,9 @@ def rich_program(world: World) -> Any:
         first = await ctx.step(world.act, value, name=f"item {index} first")
         if index % 2:
             await ctx.wait(Duration.seconds(1 + index))
-        second = await ctx.step(world.act, value, name=f"item {index} second", semantics=AT_MOST_ONCE, retry=retry)
+        second = await ctx.step(
+            world.act, value, name=f"item {index} second", semantics=AT_MOST_ONCE, retry=retry
+        )
         return int(first) + int(second)
 
     async def child(ctx: DurableContext, depth: int) -> int:
@@ -88,7 +90,13 @@ def rich_program(world: World) -> Any:
         batch = await ctx.map(range(4), item, max_concurrency=2, completion=CompletionConfig.all_completed())
         result.append(batch.results())
         result.append(
-            await ctx.all([ctx.step(world.act, "c", name="arm"), ctx.wait(Duration.seconds(4)), ctx.step(flaky, 5, retry=retry)])
+            await ctx.all(
+                [
+                    ctx.step(world.act, "c", name="arm"),
+                    ctx.wait(Duration.seconds(4)),
+                    ctx.step(flaky, 5, retry=retry),
+                ]
+            )
         )
         try:
             await ctx.all([ctx.run_in_child_context(failing), ctx.wait(Duration.days(1))])
@@ -113,7 +121,11 @@ def small_program(world: World) -> Any:
     async def handler(event: Any, ctx: DurableContext) -> Any:
         batch = await ctx.map([1, 2, 3], item, max_concurrency=2)
         once = await ctx.step(
-            world.act, 4, name="once", semantics=AT_MOST_ONCE, retry=fixed_delay(Duration.seconds(1), max_attempts=5)
+            world.act,
+            4,
+            name="once",
+            semantics=AT_MOST_ONCE,
+            retry=fixed_delay(Duration.seconds(1), max_attempts=5),
         )
         return [*batch.results(), once]
 

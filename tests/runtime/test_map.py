@@ -615,6 +615,8 @@ async def test_an_items_error_is_what_awaiting_it_would_raise(autojump_clock: Mo
         (error,) = batch.errors()
         assert isinstance(error, ChildContextError)
         assert not isinstance(error, StepError)
+        assert error.__cause__ is None
+        assert error.__context__ is None
         seen.append((error.error_type, error.message, error.operation_name, error.operation_id, error.stack))
         await ctx.wait(Duration.seconds(1))
 

@@ -23,6 +23,7 @@ from durable_trio import (
     CompletionConfig,
     DurableContext,
     Duration,
+    NestingType,
     OperationError,
     StepSemantics,
     current_step,
@@ -80,6 +81,7 @@ class Map:
 
     items: Sequence[Sequence[Node]]
     limit: int | None
+    flat: bool
 
 
 Node = Step | Failing | Wait | Child | All | Map
@@ -94,7 +96,12 @@ programs = st.recursive(
     lambda nodes: st.one_of(
         st.builds(Child, st.lists(nodes, max_size=3), st.booleans()),
         st.builds(All, st.lists(nodes, max_size=4)),
-        st.builds(Map, st.lists(st.lists(nodes, max_size=2), max_size=4), st.sampled_from([None, 1, 2])),
+        st.builds(
+            Map,
+            st.lists(st.lists(nodes, max_size=2), max_size=4),
+            st.sampled_from([None, 1, 2]),
+            st.booleans(),
+        ),
     ),
     max_leaves=10,
 )
@@ -158,9 +165,13 @@ async def durable_value(ctx: DurableContext, node: Node) -> int:
                 return sum([value or 0 for value in await ctx.all([operation(ctx, arm) for arm in arms])])
             except OperationError:
                 return 10
-        case Map(items, limit):
+        case Map(items, limit, flat):
             batch = await ctx.map(
-                items, sequence, max_concurrency=limit, completion=CompletionConfig.all_completed()
+                items,
+                sequence,
+                max_concurrency=limit,
+                completion=CompletionConfig.all_completed(),
+                nesting=NestingType.FLAT if flat else None,
             )
             return sum(batch.results()) + 100 * batch.failure_count
         case _:

@@ -66,6 +66,7 @@ async def test_another_operation_than_recorded(
 ) -> None:
     """Type, subtype and name must match the record; the difference is readable, and cannot be swallowed."""
     programs = [PROGRAMS[then], PROGRAMS[now]]
+
     @durable_execution
     async def handler(event: Any, ctx: DurableContext) -> str:
         program = programs.pop(0) if len(programs) > 1 else programs[0]
@@ -458,6 +459,7 @@ async def test_replay_modes(
 
 async def test_what_a_line_says(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
     """A line is one JSON object with AWS's keys; binding more to a child's logger leaves its parent's alone."""
+
     async def body() -> None:
         current_step().logger.info("in step", order=7)
 
@@ -475,7 +477,9 @@ async def test_what_a_line_says(autojump_clock: MockClock, capsys: pytest.Captur
 
     lines = {line["message"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     assert set(lines) == {"in child", "in step", "at root"}
-    assert all(line["executionArn"] and line["requestId"] and line["level"] == "info" for line in lines.values())
+    assert all(
+        line["executionArn"] and line["requestId"] and line["level"] == "info" for line in lines.values()
+    )
     assert lines["in child"]["tenant"] == "blue"
     assert lines["in child"]["parentId"] == finished.named("inner").id
     assert "tenant" not in lines["at root"]

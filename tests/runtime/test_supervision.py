@@ -23,6 +23,7 @@ from durable_trio import (
     DurableContext,
     Duration,
     InvalidTokenError,
+    StepError,
     StepSemantics,
     durable_execution,
     fixed_delay,
@@ -456,6 +457,69 @@ async def test_every_use_of_a_context_is_guarded(autojump_clock: MockClock) -> N
 
     assert finished.status == "SUCCEEDED", finished.description.error
     assert finished.calls == []
+
+
+async def test_an_operation_may_be_awaited_again(autojump_clock: MockClock) -> None:
+    """Awaited again, an operation gives the same outcome, good or bad, without running again."""
+    runs: list[str] = []
+    seen: list[Any] = []
+
+    async def body(fails: bool) -> list[int]:
+        runs.append("body")
+        if fails:
+            raise ValueError("no")
+        return [1]
+
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        good, bad, wait = (
+            ctx.step(body, False),
+            ctx.step(body, True, retry=no_retry()),
+            ctx.wait(Duration.seconds(1)),
+        )
+        outcomes: list[Any] = []
+        for _ in range(2):
+            outcomes.append(await good)
+            try:
+                await bad
+            except StepError as error:
+                outcomes.append(str(error))
+            waited: Any = wait
+            outcomes.append(await waited)
+        assert await ctx.all([good, wait]) == [[1], None]
+        seen.append(outcomes)
+
+    finished = await run_cleanly(handler)
+
+    assert finished.status == "SUCCEEDED", finished.description.error
+    assert seen == [[[1], "no", None] * 2]
+    assert runs == ["body"] * 2
+
+
+async def test_an_operation_in_flight_may_not_be_awaited_again(autojump_clock: MockClock) -> None:
+    """While an operation runs, or belongs to a combinator, nobody else may await it."""
+    refusals: list[str] = []
+
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        async def body() -> None:
+            try:
+                await step
+            except ContextUseError as error:
+                refusals.append(str(error))
+
+        step = ctx.step(body)
+        await step
+        inner = ctx.step(give, 1)
+        both = ctx.all([inner])
+        with pytest.raises(ContextUseError, match="given to a combinator"):
+            await inner
+        await both
+
+    finished = await run_cleanly(handler)
+
+    assert finished.status == "SUCCEEDED", finished.description.error
+    assert len(refusals) == 1
 
 
 # --- operations that nobody awaits ------------------------------------------------------------------------
