@@ -43,7 +43,8 @@ def durable_error(cls: ErrorT) -> ErrorT:
     # A module that is loaded twice (reloading, running as a script) brings the same class again.
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise ConfigurationError(
-            f"another class named {cls.__name__!r} is registered already: {known.__module__}.{known.__qualname__}"
+            f"another class named {cls.__name__!r} is registered already:"
+            f" {known.__module__}.{known.__qualname__}. Names are recorded, so they must differ: rename one"
         )
     _remember_arguments(cls)
     _registry[cls.__name__] = cls
@@ -79,7 +80,11 @@ def encode_arguments(error: BaseException) -> str | None:
 
 
 def rebuild(recorded: ErrorObject) -> Exception | None:
-    """Make a registered error again from its record; None if it is not the record of one."""
+    """Make a registered error again from its record; None if it is not the record of one.
+
+    Raises:
+        ConfigurationError: its class does not take the arguments that are recorded.
+    """
     cls = _registry.get(recorded.type or "")
     if cls is None or recorded.data is None:
         return None
@@ -89,4 +94,21 @@ def rebuild(recorded: ErrorObject) -> Exception | None:
         return None  # the data of another error that has the same name
     if not isinstance(arguments, dict) or set(arguments) != {"args", "kwargs"}:
         return None
-    return cls(*arguments["args"], **arguments["kwargs"])
+    args, kwargs = arguments["args"], arguments["kwargs"]
+    if (
+        not isinstance(args, list)
+        or not isinstance(kwargs, dict)
+        or not all(type(key) is str for key in kwargs)
+    ):
+        return None
+    try:
+        return cls(*args, **kwargs)
+    except Exception as error:
+        shown = ", ".join(
+            [f"{value!r:.40}" for value in args] + [f"{key}={kwargs[key]!r:.40}" for key in kwargs]
+        )
+        raise ConfigurationError(
+            f"{cls.__module__}.{cls.__qualname__} cannot be made again from what was recorded, ({shown}): {error!r}."
+            " Its constructor must go on taking the arguments that running executions have recorded: give new ones"
+            " defaults, keep old ones, or deploy the change as a new version"
+        ) from error

@@ -5,12 +5,15 @@ Normally the record holds every item, readable by people and by other languages:
     {"all": [{"index": 0, "status": "SUCCEEDED", "result": ...}, ...], "completionReason": "ALL_COMPLETED"}
 
 An item's own payload goes in as it is under ``result`` when it is JSON; when a serializer of the user's made
-it, it is text under ``payload``. So the record is put together from payloads that exist already, and an item
+it, it is text under ``payload``. ``typed`` says that it was written for a type, without tags. So the record is put together from payloads that exist already, and an item
 comes back through the same serializer as on the first run.
 
 When that is too big to store, the record only says what was decided: counts and one of two index lists,
 whichever is shorter. The items themselves are then replayed from their own records, and those that were
 still running stay that way, whatever became of them.
+
+In an execution that is shared with AWS's Python SDK, the whole record is written as that SDK writes it
+(``aws_values``); such a record is read in any execution, by its outermost tag.
 
 These forms are stored by running executions. Treat them as a file format.
 """
@@ -19,15 +22,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from durable_trio._protocol import aws_values
 from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
+from durable_trio._protocol.json_values import TYPED_MARK
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from durable_trio._protocol.operation import ErrorObject
+
+
+MAX_ITEMS: Final = 1_000_000
+"""More items than any execution can have operations for: a count beyond it is nonsense, and costs memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +77,37 @@ def _encode_item(item: ItemRecord, *, payloads_are_json: bool) -> str:
     text = f'{{"index":{item.index},"status":"{item.status.value}"'
     if item.payload is not None:
         text += f',"result":{item.payload}' if payloads_are_json else f',"payload":{json.dumps(item.payload)}'
+        if payloads_are_json and item.payload.startswith(TYPED_MARK):
+            text += ',"typed":true'
     if item.error is not None:
         text += f',"error":{json.dumps(encode_error(item.error), separators=(",", ":"))}'
     if item.name is not None:
         text += f',"name":{json.dumps(item.name)}'
     return text + "}"
+
+
+def encode_aws_batch(batch: BatchRecord) -> str:
+    """Write a whole batch as AWS's Python SDK does; the items' payloads are its, too.
+
+    Raises:
+        JsonValueError: an item's payload is not.
+    """
+    members = {
+        "all": {"t": "l", "v": [_encode_aws_item(item) for item in batch.items]},
+        "completionReason": {"t": "s", "v": batch.completion_reason.value},
+    }
+    return json.dumps({"t": aws_values.BATCH_TAG, "v": members}, separators=(",", ":"))
+
+
+def _encode_aws_item(item: ItemRecord) -> dict[str, Any]:
+    error = None if item.error is None else encode_error(item.error)
+    members = {
+        "index": {"t": "i", "v": item.index},
+        "status": {"t": "s", "v": item.status.value},
+        "result": aws_values.open_payload("null" if item.payload is None else item.payload),
+        "error": aws_values.AwsWriter().value(error),
+    }
+    return {"t": "m", "v": members}
 
 
 def decode_batch(text: str) -> BatchRecord:
@@ -83,9 +118,12 @@ def decode_batch(text: str) -> BatchRecord:
     """
     try:
         wire = json.loads(text)
-        items = tuple(_decode_item(item) for item in wire["all"])
+        read_item: Callable[[dict[str, Any]], ItemRecord] = _decode_item
+        if wire.get("t") == aws_values.BATCH_TAG:
+            wire, read_item = _aws_members(wire), _decode_aws_item
+        items = tuple(read_item(item) for item in wire["all"])
         return BatchRecord(items, CompletionReason(wire["completionReason"]))
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise WireError(f"the payload is not the record of a batch: {error!r}") from error
 
 
@@ -93,13 +131,40 @@ def _decode_item(wire: dict[str, Any]) -> ItemRecord:
     payload = wire.get("payload")
     if payload is None and "result" in wire:
         payload = json.dumps(wire["result"], ensure_ascii=False, separators=(",", ":"))
-    return ItemRecord(
-        index=int(wire["index"]),
-        status=BatchItemStatus(wire["status"]),
-        payload=payload,
-        error=decode_error(wire.get("error")),
-        name=wire.get("name"),
-    )
+        if wire.get("typed"):
+            payload = TYPED_MARK + payload
+    return _item_record(wire, payload)
+
+
+def _item_record(wire: dict[str, Any], payload: str | None) -> ItemRecord:
+    index, name = wire["index"], wire.get("name")
+    if type(index) is not int or index < 0:
+        raise WireError(f"index must be a whole number from 0, not {index!r:.40}")
+    for member, text in (("payload", payload), ("name", name)):
+        if text is not None and not isinstance(text, str):
+            raise WireError(f"{member} must be text, not {type(text).__name__}")
+    return ItemRecord(index, BatchItemStatus(wire["status"]), payload, decode_error(wire.get("error")), name)
+
+
+def _aws_members(envelope: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of AWS's record, each item still in its envelope."""
+    members = envelope["v"]
+    items, reason = members["all"], members["completionReason"]
+    if items["t"] != "l" or reason["t"] != "s":
+        raise WireError("its members have unknown tags")
+    return {"all": items["v"], "completionReason": reason["v"]}
+
+
+def _decode_aws_item(envelope: dict[str, Any]) -> ItemRecord:
+    members = dict(envelope["v"])
+    result = members.pop("result", None)
+    read = aws_values.read_envelope({"t": "m", "v": members}, _no_batch)
+    has_result = result is not None and read["status"] == BatchItemStatus.SUCCEEDED.value
+    return _item_record(read, aws_values.payload_of(result) if has_result else None)
+
+
+def _no_batch(_: dict[str, Any]) -> Any:
+    raise WireError("the record of a batch among an item's members")
 
 
 def encode_verdict(
@@ -138,13 +203,23 @@ def decode_verdict(text: str) -> BatchVerdict:
     """
     try:
         wire = json.loads(text)
-        everything = frozenset(range(int(wire["totalCount"])))
+        total = wire["totalCount"]
+        if type(total) is not int or not 0 <= total <= MAX_ITEMS:
+            raise WireError(f"totalCount must be a whole number up to {MAX_ITEMS:,}, not {total!r:.40}")
+        everything = frozenset(range(total))
         if "startedIndexes" in wire:
-            started = frozenset(int(index) for index in wire["startedIndexes"])
+            started = _indexes(wire["startedIndexes"], everything)
             completed = everything - started
         else:
-            completed = frozenset(int(index) for index in wire["completedIndexes"])
+            completed = _indexes(wire["completedIndexes"], everything)
             started = everything - completed
         return BatchVerdict(completed, started, CompletionReason(wire["completionReason"]))
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise WireError(f"the payload is not the verdict of a batch: {error!r}") from error
+
+
+def _indexes(indexes: list[Any], everything: frozenset[int]) -> frozenset[int]:
+    found = frozenset(indexes)
+    if not found <= everything or not all(type(index) is int for index in found):
+        raise WireError("it names items that are not there")
+    return found

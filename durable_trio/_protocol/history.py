@@ -268,14 +268,21 @@ def decode_event(wire: Mapping[str, Any], dialect: Dialect) -> HistoryEvent:
             event_id=int(wire["EventId"]),
             type=type_,
             at=decode_instant(wire["EventTimestamp"], dialect, "EventTimestamp"),
-            id=wire.get("Id"),
-            parent_id=wire.get("ParentId"),
-            name=wire.get("Name"),
-            sub_type=wire.get("SubType"),
+            id=_text(wire, "Id"),
+            parent_id=_text(wire, "ParentId"),
+            name=_text(wire, "Name"),
+            sub_type=_text(wire, "SubType"),
             details=_decode_details(wire.get(f"{type_}Details") or {}, dialect),
         )
-    except (KeyError, ValueError) as problem:
-        raise WireError(f"this is not a history event: {problem}") from problem
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as problem:
+        raise WireError(f"this is not a history event: {problem!r:.500}") from problem
+
+
+def _text(wire: Mapping[str, Any], member: str) -> str | None:
+    text = wire.get(member)
+    if text is not None and not isinstance(text, str):
+        raise WireError(f"{member} must be a string, not {type(text).__name__}")
+    return text
 
 
 def _decode_details(wire: Mapping[str, Any], dialect: Dialect) -> EventDetails:

@@ -30,6 +30,12 @@ class JsonValueError(ValueError):
     """A value has no JSON form, or a text is not a form of a value."""
 
 
+class TextValue(str):
+    """A ``str`` that is checked when it is made, and may be stored as the text it is: it equals that text."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """How values of one type are written as text; both functions raise ``ValueError`` or ``ArithmeticError``."""
@@ -55,7 +61,7 @@ def write_datetime(value: datetime) -> str:
     text = f"{value.isoformat()}[{key}]"
     if read_datetime(text).replace(tzinfo=None) != value.replace(tzinfo=None):
         raise JsonValueError(
-            f"{value.replace(tzinfo=None)} does not exist in {key} (the clock jumps over it)"
+            f"{value.replace(tzinfo=None)} does not exist in {key} (the clock jumps over it): use UTC"
         )
     return text
 
@@ -73,7 +79,9 @@ def read_datetime(text: str) -> datetime:
     try:
         return instant.astimezone(ZoneInfo(zoned[2]))
     except (KeyError, OSError) as error:
-        raise JsonValueError(f"this system knows no time zone {zoned[2]!r}") from error
+        raise JsonValueError(
+            f"this system knows no time zone {zoned[2]!r}: install the package tzdata"
+        ) from error
 
 
 def _write_time(value: time) -> str:

@@ -27,13 +27,16 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from durable_trio._protocol.json_leaves import LEAVES, JsonValueError, read_leaf
+from durable_trio._protocol.json_leaves import LEAVES, JsonValueError, TextValue, read_leaf
 from durable_trio._protocol.json_walk import SCALARS, TEXT, Walk, dump, dump_plain, is_plain, segment, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["JsonValueError", "decode", "encode", "load"]
+__all__ = ["TYPED_MARK", "JsonValueError", "Tagger", "decode", "encode", "load", "untag"]
+
+TYPED_MARK: Final = "\t \t"
+"""Begins text that was written without tags because the reader knows the type: white space, to everybody else."""
 
 _HELP: Final = "use plain values, or give the operation serdes=custom_serdes(...)"
 
@@ -51,10 +54,10 @@ def encode(value: object) -> str:
         text = dump_plain(value)
         if text is not None:
             return text
-    return write(_Tagger().value, value)
+    return write(Tagger().value, value)
 
 
-class _Tagger(Walk):
+class Tagger(Walk):
     """Makes a tree of plain values, with tags."""
 
     __slots__ = ()
@@ -68,6 +71,8 @@ class _Tagger(Walk):
             return {leaf.tag: self.leaf(leaf, value)}
         write_container = _CONTAINERS.get(kind)
         if write_container is None:
+            if isinstance(value, TextValue):
+                return str.__str__(value)
             self.refuse(_why_not(value))
         self.enter(value)
         written = write_container(self, value)
@@ -106,18 +111,18 @@ class _Tagger(Walk):
         return sorted((self.within("{}", self.value, member) for member in value), key=dump)
 
 
-def _write_set(walk: _Tagger, value: Iterable[Any]) -> Any:
+def _write_set(walk: Tagger, value: Iterable[Any]) -> Any:
     return {"$set": walk.write_set(value)}
 
 
-def _write_frozenset(walk: _Tagger, value: Iterable[Any]) -> Any:
+def _write_frozenset(walk: Tagger, value: Iterable[Any]) -> Any:
     return {"$frozenset": walk.write_set(value)}
 
 
-_CONTAINERS: Final[dict[type, Callable[[_Tagger, Any], Any]]] = {
-    dict: _Tagger.write_dict,
-    list: _Tagger.write_list,
-    tuple: _Tagger.write_tuple,
+_CONTAINERS: Final[dict[type, Callable[[Tagger, Any], Any]]] = {
+    dict: Tagger.write_dict,
+    list: Tagger.write_list,
+    tuple: Tagger.write_tuple,
     set: _write_set,
     frozenset: _write_frozenset,
 }
@@ -138,8 +143,13 @@ def decode(text: str) -> Any:
     """Read what ``encode`` wrote, or any other JSON text without tags of its own.
 
     Raises:
-        JsonValueError: it is not JSON, or has a tag that is unknown or malformed.
+        JsonValueError: it is not JSON, has a tag that is unknown or malformed, or was written for a type.
     """
+    if isinstance(text, str) and text.startswith(TYPED_MARK):
+        raise JsonValueError(
+            "this was stored by its type, which the program no longer gives: bring the annotation back, or pass"
+            " result_type="
+        )
     # A quoted dollar is rare in plain data; without one there is no tag, and nothing to ask Python about.
     has_tags = isinstance(text, str) and ('"$' in text or r"\u0024" in text)
     return _load(_TAG_READER if has_tags else _READER, text)
@@ -167,7 +177,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise JsonValueError(f"{name} is not JSON")
 
 
-def _untag(members: dict[str, Any]) -> Any:
+def untag(members: dict[str, Any]) -> Any:
+    """Return what an object stands for if it is a tag; else the object itself.
+
+    Raises:
+        JsonValueError: the tag is unknown, or holds what it cannot.
+    """
     if len(members) != 1:
         return members
     key, value = next(iter(members.items()))
@@ -211,4 +226,4 @@ _TAGS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 _READER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
-_TAG_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_untag)
+_TAG_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=untag)

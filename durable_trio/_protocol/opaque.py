@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from typing import Final
 
 _SEPARATOR: Final = ":"
+_MAX_DIGITS: Final = 18
 
 
 def _encode(*parts: str) -> str:
@@ -27,6 +28,11 @@ def _decode(text: str, count: int) -> list[str] | None:
     return parts if len(parts) == count else None
 
 
+def is_place(part: str) -> bool:
+    """Tell whether *part* is a number that a service can have written: one that a database can hold."""
+    return part.isdecimal() and len(part) <= _MAX_DIGITS
+
+
 def checkpoint_token(execution_id: str, sequence: int) -> str:
     """Return the token that is number *sequence* of an execution."""
     return _encode(execution_id, str(sequence))
@@ -35,7 +41,7 @@ def checkpoint_token(execution_id: str, sequence: int) -> str:
 def token_sequence(token: str, execution_id: str) -> int | None:
     """Return the number of *token* in its execution's sequence; None if it is no token of this execution."""
     parts = _decode(token, 2)
-    if parts is None or parts[0] != execution_id or not parts[1].isdecimal():
+    if parts is None or parts[0] != execution_id or not is_place(parts[1]):
         return None
     return int(parts[1])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol import limits
-from durable_trio._protocol.opaque import marker_places, page_marker
+from durable_trio._protocol.opaque import is_place, marker_places, page_marker
 from durable_trio._protocol.operation import ContextDetails, OperationRecord, OperationType
 from durable_trio._protocol.refusals import RefusedError
 from durable_trio._protocol.wire import Dialect, encode_operation
@@ -104,6 +104,6 @@ def _start(marker: str) -> int:
     if not marker:
         return 0
     places = marker_places(marker, "state")
-    if places is None or not places[0].isdecimal():
-        raise RefusedError(f"Marker is not one that this service gave: {marker!r}")
+    if places is None or not is_place(places[0]):
+        raise RefusedError(f"Marker is not one that this service gave: {marker!r:.100}")
     return int(places[0])

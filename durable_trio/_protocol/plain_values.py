@@ -2,7 +2,8 @@
 
 A handler's result and the payload of an invoke leave the execution: their readers know nothing of us. So
 what JSON lacks is written as its usual text (a datetime in ISO 8601, bytes in base64, a Decimal as its
-digits), containers become arrays and objects, an enum its value, a dataclass an object of its fields.
+digits), containers become arrays and objects, an enum its value, a dataclass or attrs class an object of its fields, a
+pydantic model what it dumps.
 What would be ambiguous or unreadable is refused with its path, as in ``json_values``: NaN and infinities, cycles,
 two keys with the same text, classes that nobody told us how to write.
 """
@@ -48,10 +49,14 @@ class _Plainer(Walk):
             return scalar
         self.enter(value)
         written: Any
-        if isinstance(value, Mapping):
+        if (serializer := getattr(type(value), "__pydantic_serializer__", None)) is not None:
+            written = self.value(self._dumped(serializer, value))
+        elif isinstance(value, Mapping):
             written = self.members(value.items())
         elif is_dataclass(value) and not isinstance(value, type):
             written = self.members((f.name, getattr(value, f.name)) for f in fields(value))
+        elif (attributes := getattr(type(value), "__attrs_attrs__", None)) is not None:
+            written = self.members((a.name, getattr(value, a.name)) for a in attributes)
         elif isinstance(value, Set):
             # Sorted: the order of a set differs from process to process.
             written = sorted((self.within("{}", self.value, member) for member in value), key=dump)
@@ -65,6 +70,12 @@ class _Plainer(Walk):
             self.refuse(f"{type(value).__qualname__} has no JSON form; {_HELP}")
         self.leave(value)
         return written
+
+    def _dumped(self, serializer: Any, value: object) -> Any:
+        try:
+            return serializer.to_python(value, mode="json", by_alias=True)
+        except Exception as error:  # noqa: BLE001  # pydantic's, or of the user's own serializers
+            self.refuse(f"{type(value).__qualname__} cannot be dumped: {error}")
 
     def members(self, items: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         members: dict[str, Any] = {}

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 class ExecutionState:
     """Every operation that this invocation knows, by id."""
 
-    __slots__ = ("_changed", "_operations", "_updated_between", "durable_execution_arn", "execution_id")
+    __slots__ = (
+        "_changed",
+        "_operations",
+        "_parents",
+        "_updated_between",
+        "durable_execution_arn",
+        "execution_id",
+    )
 
     def __init__(self, durable_execution_arn: str, *, updated_operation_ids: Set[str] = frozenset()) -> None:
         self.durable_execution_arn = durable_execution_arn
@@ -46,11 +53,18 @@ class ExecutionState:
         self._operations: dict[str, OperationRecord] = {}
         self._updated_between = updated_operation_ids
         self._changed: set[str] = set()
+        self._parents: set[str | None] = set()
 
     def load(self, records: Iterable[OperationRecord]) -> None:
         """Take in a page of the state as it was when the invocation began."""
         for record in records:
             self._operations[record.id] = record
+            if record.type is not OperationType.EXECUTION:
+                self._parents.add(record.parent_id)
+
+    def had_children(self, parent_id: str | None) -> bool:
+        """Tell whether earlier invocations had recorded operations of this context (None: the root)."""
+        return parent_id in self._parents
 
     def merge(self, records: Iterable[OperationRecord]) -> list[str]:
         """Take in operations of a checkpoint response; return the ids whose record has changed."""
@@ -99,6 +113,14 @@ class ExecutionState:
         """Tell whether the operation is known to have ended."""
         record = self._operations.get(operation_id)
         return record is not None and record.status.is_terminal
+
+    def records(self) -> list[OperationRecord]:
+        """Return every operation as it stands."""
+        return list(self._operations.values())
+
+    def was_updated(self, operation_id: str) -> bool:
+        """Tell whether the operation changed between the previous invocation and this one."""
+        return operation_id in self._updated_between
 
     def is_anything_pending(self, *, soon: bool = False) -> bool:
         """Tell whether the service has an operation by which it will wake the execution.

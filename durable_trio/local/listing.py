@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from durable_trio._protocol.opaque import marker_places, page_marker
+from durable_trio._protocol.opaque import is_place, marker_places, page_marker
 from durable_trio._protocol.pages import page_size
 from durable_trio.local.errors import InvalidParameterValue
 from durable_trio.local.views import ExecutionSummary, Page, summarize
@@ -77,6 +77,6 @@ _LAST = 2**62
 
 def _places(marker: str, kind: str, count: int) -> list[str]:
     places = marker_places(marker, kind, count)
-    if places is None or not places[0].isdecimal():
-        raise InvalidParameterValue(f"marker is not one that this service gave: {marker!r}")
+    if places is None or not is_place(places[0]):
+        raise InvalidParameterValue(f"marker is not one that this service gave: {marker!r:.100}")
     return places
