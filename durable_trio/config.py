@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, TypeVarTuple
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.completion import CompletionPredicate, CompletionRules
@@ -45,6 +45,7 @@ __all__ = [
 AnyDuration: TypeAlias = Duration | timedelta
 ConfigT = TypeVar("ConfigT")
 T_co = TypeVar("T_co", covariant=True)
+Args = TypeVarTuple("Args")
 
 
 class StepSemantics(StrEnum):
@@ -93,6 +94,7 @@ class StepConfig:
     semantics: StepSemantics = StepSemantics.AT_LEAST_ONCE_PER_RETRY
     timeout: AnyDuration | None = None
     serdes: SerDes | None = None
+    result_type: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class CallbackConfig:
     timeout: AnyDuration | None = None
     heartbeat_timeout: AnyDuration | None = None
     serdes: SerDes | None = None
+    result_type: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class WaitForCallbackConfig:
     heartbeat_timeout: AnyDuration | None = None
     retry: RetryStrategy | None = None
     serdes: SerDes | None = None
+    result_type: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class ChildConfig:
     virtual: bool = False
     summary: Callable[[Any], str] | None = None
     serdes: SerDes | None = None
+    result_type: Any = None
     error_mapper: Callable[[Exception], Exception] | None = None
 
 
@@ -238,6 +243,7 @@ class MapConfig:
     nesting: NestingType | None = None
     item_namer: Callable[[Any, int], str] | None = None
     item_serdes: SerDes | None = None
+    result_type: Any = None
     serdes: SerDes | None = None
     summary: Callable[[Any], str] | None = None
     batch: ItemBatcher | None = None
@@ -251,6 +257,7 @@ class ParallelConfig:
     completion: CompletionConfig | None = None
     nesting: NestingType | None = None
     item_serdes: SerDes | None = None
+    result_type: Any = None
     serdes: SerDes | None = None
     summary: Callable[[Any], str] | None = None
 
@@ -262,6 +269,7 @@ class InvokeConfig:
     tenant_id: str | None = None
     payload_serdes: SerDes | None = None
     result_serdes: SerDes | None = None
+    result_type: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +280,7 @@ class WaitForConditionConfig:
     wait_strategy: WaitStrategy | None = None
     interval: AnyDuration | None = None
     serdes: SerDes | None = None
+    result_type: Any = None
 
 
 class Branch(Generic[T_co]):
@@ -283,10 +292,12 @@ class Branch(Generic[T_co]):
 
     __slots__ = ("args", "fn", "name")
 
-    def __init__(self, fn: Callable[..., Awaitable[T_co]], *args: Any, name: str | None = None) -> None:
+    def __init__(
+        self, fn: Callable[[Any, *Args], Awaitable[T_co]], *args: *Args, name: str | None = None
+    ) -> None:
         check_callable("fn", fn)
-        self.fn = fn
-        self.args = args
+        self.fn: Callable[..., Awaitable[T_co]] = fn
+        self.args: tuple[Any, ...] = args
         self.name = check_name(name)
 
     def __call__(self, ctx: Any) -> Awaitable[T_co]:

@@ -23,9 +23,9 @@ from durable_trio.config import (
     exact_seconds,
     whole_seconds,
 )
-from durable_trio.exceptions import ValidationError
+from durable_trio.exceptions import SerDesError, ValidationError
 from durable_trio.retries import RetryPresets, RetryStrategy
-from durable_trio.serdes import SerDes, SerdesContext
+from durable_trio.serdes import SerDes, SerdesContext, plain_json
 
 _DEFAULT_STRATEGY: Final = RetryPresets.default()
 
@@ -128,8 +128,16 @@ def groups(elements: Sequence[Any], batch: object, serdes: SerDes) -> Sequence[t
         return list(enumerate(elements))
     if not isinstance(batch, ItemBatcher):
         raise ValidationError(f"batch must be an ItemBatcher, not {batch!r}")
+    return batch.group(elements, lambda item: _size_of(item, serdes))
+
+
+def _size_of(item: Any, serdes: SerDes) -> int:
     context = SerdesContext(operation_id="", execution_arn="")
-    return batch.group(elements, lambda item: len(serdes.serialize(item, context).encode()))
+    try:
+        return len(serdes.serialize(item, context).encode())
+    except SerDesError:
+        # An item of a class of the user's, which only a type would store; it is measured here, not stored.
+        return len(plain_json.serialize(item, context).encode())
 
 
 def branches(branches: object) -> list[Branch[Any]]:

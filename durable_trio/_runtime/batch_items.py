@@ -18,10 +18,11 @@ from durable_trio._runtime.child import ContextOperation
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.operation import Operation
+from durable_trio._runtime.typed import writes_json
 from durable_trio.exceptions import ChildContextError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from durable_trio.serdes import SerDes
 
@@ -74,6 +75,30 @@ class BatchItems:
         if self.is_flat:
             return FlatItem(node, identity, self.body, index, serdes)
         return NestedItem(node, identity, self.body, (index,), serdes=serdes)
+
+
+class ItemSerdes:
+    """How the items of a batch are stored, by index.
+
+    Attributes:
+        is_json: what they write is JSON.
+    """
+
+    __slots__ = ("_by_index", "_same", "is_json")
+
+    def __init__(self, by_index: Sequence[SerDes], same: SerDes | None = None) -> None:
+        self._by_index = by_index
+        self._same = same
+        self.is_json = all(map(writes_json, by_index)) if same is None else writes_json(same)
+
+    @classmethod
+    def same(cls, serdes: SerDes) -> ItemSerdes:
+        """Store every item in the same way."""
+        return cls((), serdes)
+
+    def of(self, index: int) -> SerDes:
+        """Return the serializer of the item at *index*."""
+        return self._by_index[index] if self._same is None else self._same
 
 
 class BatchItemOperation(Protocol):

@@ -12,7 +12,7 @@ the state. A record over 262,144 bytes is replaced by the bare verdict, and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import trio
 
@@ -21,6 +21,7 @@ from durable_trio._protocol.batch_record import (
     ItemRecord,
     decode_batch,
     decode_verdict,
+    encode_aws_batch,
     encode_batch,
     encode_verdict,
 )
@@ -53,17 +54,20 @@ from durable_trio.exceptions import (
     NonDeterministicExecutionError,
     SerDesError,
 )
-from durable_trio.serdes import SerdesContext, json_serdes
+from durable_trio.serdes import SerdesContext
+from durable_trio.serdes.base import writes_like_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durable_trio._runtime.batch_items import BatchItemOperation, BatchItems
+    from durable_trio._runtime.batch_items import BatchItemOperation, BatchItems, ItemSerdes
     from durable_trio._runtime.writer import SizedUpdate
     from durable_trio.config import CompletionConfig
     from durable_trio.serdes import SerDes
 
 T = TypeVar("T")
+
+_CHANGED: Final = "if its serdes was changed since the execution began, change it back and deploy the change as a new version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class BatchOptions:
 
     max_concurrency: int | None
     completion: CompletionConfig
-    item_serdes: SerDes
+    item_serdes: ItemSerdes
     serdes: SerDes | None
     summary: Callable[[Any], str] | None
 
@@ -149,7 +153,7 @@ class BatchOperation(Operation[BatchResult[T]]):
         try:
             verdict = decode_verdict(payload or "")
         except WireError as problem:
-            raise SerDesError(f"cannot replay {self.title}: {problem}") from problem
+            raise SerDesError(f"cannot replay {self.title}: {problem}; {_CHANGED}") from problem
         run = self._new_run(is_past=True)
         await run.run_only(verdict.completed)
         run.started = sorted(verdict.completed | verdict.started)
@@ -168,7 +172,9 @@ class BatchOperation(Operation[BatchResult[T]]):
         )
 
     def _make_item(self, index: int) -> BatchItemOperation:
-        return self._items.make(self._items_node or self._node, self.id, index, self._options.item_serdes)
+        return self._items.make(
+            self._items_node or self._node, self.id, index, self._options.item_serdes.of(index)
+        )
 
     # --- the record ---------------------------------------------------------------------------------------
 
@@ -181,12 +187,20 @@ class BatchOperation(Operation[BatchResult[T]]):
         """Return the payload, and whether the items have to be replayed from their own records."""
         if self._options.serdes is not None:
             text = self.encode(self._options.serdes, result)
+        elif self._is_shared_with_aws(batch):
+            text = encode_aws_batch(batch)
         else:
-            text = encode_batch(batch, payloads_are_json=self._options.item_serdes is json_serdes())
+            text = encode_batch(batch, payloads_are_json=self._options.item_serdes.is_json)
         if is_result_stored(text):
             return text, False
         summary = summary_text(self._options.summary, result)
         return encode_verdict(self.kind.title(), batch.items, batch.completion_reason, summary), True
+
+    def _is_shared_with_aws(self, batch: BatchRecord) -> bool:
+        """Tell whether the record is one that AWS's Python SDK must be able to read."""
+        if not batch.items:
+            return writes_like_aws(self.invocation.options.serdes)
+        return all(writes_like_aws(self._options.item_serdes.of(item.index)) for item in batch.items)
 
     def _decoded(self, payload: str | None) -> BatchResult[T]:
         if self._options.serdes is not None:
@@ -199,7 +213,7 @@ class BatchOperation(Operation[BatchResult[T]]):
         try:
             return self._recorded_result(decode_batch(payload or ""))
         except WireError as problem:
-            raise SerDesError(f"cannot replay {self.title}: {problem}") from problem
+            raise SerDesError(f"cannot replay {self.title}: {problem}; {_CHANGED}") from problem
 
     def _live_result(self, run: BatchRun, reason: CompletionReason) -> BatchResult[T]:
         """Build the result from items that have just run; each has its decoded copy already."""
@@ -230,7 +244,9 @@ class BatchOperation(Operation[BatchResult[T]]):
         name = item.name if item.name is not None else identity.name
         match item.status:
             case BatchItemStatus.SUCCEEDED:
-                result = None if item.payload is None else self._item_value(item.payload, identity)
+                result = (
+                    None if item.payload is None else self._item_value(item.index, item.payload, identity)
+                )
                 return BatchItem(item.index, item.status, result=result, name=name)
             case BatchItemStatus.FAILED:
                 error = recorded_error(item.error or ErrorObject(), ChildContextError, identity)
@@ -238,9 +254,9 @@ class BatchOperation(Operation[BatchResult[T]]):
             case BatchItemStatus.STARTED:
                 return BatchItem(item.index, item.status, name=name)
 
-    def _item_value(self, payload: str, identity: Identity) -> T:
+    def _item_value(self, index: int, payload: str, identity: Identity) -> T:
         context = SerdesContext(identity.id, self.invocation.state.durable_execution_arn, identity.name)
-        value: T = self._options.item_serdes.deserialize(payload, context)
+        value: T = self.decode(self._options.item_serdes.of(index), payload, context)
         return value
 
     def _watched(self, result: BatchResult[T]) -> BatchResult[T]:

@@ -10,6 +10,7 @@ that hands its id to the outside world. The step is recorded, so nobody is notif
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import trio
@@ -35,9 +36,11 @@ from durable_trio.exceptions import (
     ContextUseError,
     StepError,
 )
+from durable_trio.serdes.base import writes_like_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from durable_trio._runtime.node import ContextNode
     from durable_trio.serdes import SerDes
@@ -74,8 +77,8 @@ class Callback(Generic[T_co]):
     def result(self) -> Operation[T_co]:
         """Return the operation that waits for the answer; takes no id, and may be repeated.
 
-        The answer is the raw text that was sent, unless the callback was created with a ``serdes``; None if it
-        was answered without one.
+        The answer is the raw text that was sent, unless the callback was created with a ``serdes`` or a
+        ``result_type``; None if it was answered without one.
 
         Raises (when awaited):
             CallbackExternalError: the outside world answered with a failure.
@@ -177,6 +180,7 @@ class WaitForCallback(ContextOperation[T_co]):
     """A child context that holds a callback and the step that submits its id.
 
     Its payload is the callback's own, so that it is decoded once, the same way, on the first run and on replay.
+    AWS's Python SDK stores the answer's text like any value; so do we in an execution that is shared with it.
     """
 
     __slots__ = ("_answer_serdes",)
@@ -196,14 +200,25 @@ class WaitForCallback(ContextOperation[T_co]):
         super().__init__(node, identity, body, (), serdes=serdes)
         self._answer_serdes = answer_serdes
 
+    def _body_observed(self, child: ContextNode) -> AbstractContextManager[None]:
+        return nullcontext()  # no user's function: the submitter is a step in it
+
     def _encoded(self, value: Any) -> str | None:
+        if self._is_wrapped:
+            return self.encode(self._serdes, value)
         return value  # type: ignore[no-any-return]  # the text of the answer, or None
 
     def _decoded(self, payload: str | None) -> T_co:
+        if payload is not None and self._is_wrapped:
+            return self.decode(self._serdes, payload)  # type: ignore[no-any-return]  # the text again
         if payload is None or self._answer_serdes is None:
             return payload  # type: ignore[return-value]  # without a serdes the value is the text
         value: T_co = self.decode(self._answer_serdes, payload)
         return value
+
+    @property
+    def _is_wrapped(self) -> bool:
+        return self._answer_serdes is None and writes_like_aws(self._serdes)
 
     def _recorded_failure(self, error: Exception) -> ErrorObject:
         if isinstance(error, StepError):

@@ -37,6 +37,7 @@ from durable_trio.exceptions import ChildContextError, ConfigurationError, Valid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from durable_trio.serdes import SerDes
 
@@ -137,7 +138,8 @@ class ContextOperation(Operation[T_co]):
             if must_start and not self._is_announced:
                 with closed_on_error(awaitable):
                     await writer.record(self.update(OperationAction.START))
-            return await awaitable
+            with self._body_observed(child):
+                return await awaitable
 
         try:
             value = await run_context_here(child, body)
@@ -183,11 +185,18 @@ class ContextOperation(Operation[T_co]):
 
     async def _run_body_again(self, child: ContextNode) -> T_co:
         """Get a result that was too big to store from the context's finished children."""
-        context = self.invocation.context_for(child)
-        value = await run_context_here(child, lambda: call_context_body(self._body, context, *self._args))
+
+        async def body() -> Any:
+            with self._body_observed(child):
+                return await call_context_body(self._body, self.invocation.context_for(child), *self._args)
+
+        value = await run_context_here(child, body)
         return self._decoded(self._encoded(value))
 
     # --- what kinds of context do differently --------------------------------------------------------------
+
+    def _body_observed(self, child: ContextNode) -> AbstractContextManager[None]:
+        return self.observed(is_replaying_children=child.is_replaying)
 
     def _encoded(self, value: Any) -> str | None:
         return self.encode(self._serdes, value)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import uuid
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_trio._runtime.context import DurableContext
     from durable_trio._runtime.node import ContextNode
 
 
@@ -28,3 +30,13 @@ def safe_uuid(node: ContextNode) -> uuid.UUID:
 def safe_random(node: ContextNode) -> random.Random:
     """Return the next replay-safe generator of *node*."""
     return random.Random(int.from_bytes(_digest(node, b"random", 32), "big"))  # noqa: S311  # repeatable on purpose
+
+
+def timestamp_from_execution(ctx: DurableContext) -> datetime:
+    """Return when the execution of *ctx* started, by the service's record, in UTC with milliseconds.
+
+    The same on every replay and in every context of the execution; ``ctx.now()`` moves on with its operations.
+    """
+    execution = ctx._node.invocation.state.execution
+    at = execution.started_at if execution is not None else 0
+    return datetime.fromtimestamp(at // 1000, UTC) + timedelta(milliseconds=at % 1000)
