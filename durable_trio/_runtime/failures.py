@@ -45,6 +45,7 @@ OperationErrorT = TypeVar("OperationErrorT", bound=OperationError)
 
 _MAX_FRAMES: Final = 20
 _ELLIPSIS: Final = " ... [cut]"
+_AWS_MODULE: Final = "aws_durable_execution_sdk_python.exceptions."
 
 # Recorded by their own names, and raised as themselves.
 _OWN_STEP_ERRORS: Final[dict[str, type[StepError]]] = {
@@ -143,7 +144,7 @@ def fitted(error: ErrorObject) -> ErrorObject:
     if _encoded_bytes(error) <= limits.MAX_ERROR_BYTES:
         return error
     error = ErrorObject(message=error.message, type=error.type)
-    message = error.message or ""
+    message = (error.message or "")[: limits.MAX_ERROR_BYTES]  # a character takes at least a byte
     while _encoded_bytes(error) > limits.MAX_ERROR_BYTES:
         message = message[: len(message) * 3 // 4]
         error = ErrorObject(message=message + _ELLIPSIS, type=(error.type or "")[:256])
@@ -163,12 +164,30 @@ def callback_error_object(error: CallbackError) -> ErrorObject:
 
 def recorded_callback_error(recorded: ErrorObject | None, identity: Identity) -> Exception:
     """Return the exception that a recorded failure of ``wait_for_callback`` raises."""
-    callback = _OWN_CALLBACK_ERRORS.get((recorded.type if recorded else None) or "")
+    callback = _OWN_CALLBACK_ERRORS.get(_own_name(recorded))
     if callback is None or recorded is None:
         return recorded_error(recorded, CallbackError, identity)
-    data = json.loads(recorded.data) if recorded.data is not None else {}
-    original = ErrorObject(recorded.message, data.get("errorType", recorded.type), data.get("data"))
+    original = _original(recorded)
     return callback.from_recorded(original, operation_id=identity.id, name=identity.name)
+
+
+def _original(recorded: ErrorObject) -> ErrorObject:
+    """Return what ``callback_error_object`` was given; a record that is not its own, as it is."""
+    try:
+        data = json.loads(recorded.data or "null")
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict) or set(data) != {"errorType", "data"}:
+        return recorded
+    type_, text = data["errorType"], data["data"]
+    if not isinstance(type_, str) or not (text is None or isinstance(text, str)):
+        return recorded
+    return ErrorObject(recorded.message, type_, text)
+
+
+def _own_name(recorded: ErrorObject | None) -> str:
+    # AWS's Python SDK has the same names, with its module in front.
+    return ((recorded.type if recorded else None) or "").removeprefix(_AWS_MODULE)
 
 
 # --- raising ---------------------------------------------------------------------------------------------
@@ -194,7 +213,7 @@ def _rebuilt(recorded: ErrorObject, default: type[OperationErrorT], identity: Id
         return registered
     cls: type[OperationError] = default
     if issubclass(default, StepError):
-        cls = _OWN_STEP_ERRORS.get(recorded.type or "", default)
+        cls = _OWN_STEP_ERRORS.get(_own_name(recorded), default)
     return cls.from_recorded(recorded, operation_id=identity.id, name=identity.name)
 
 

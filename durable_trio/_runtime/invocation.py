@@ -26,6 +26,7 @@ How it ends, by what reached the top:
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durable_trio._runtime.options import HandlerOptions
+    from durable_trio._runtime.plugin_host import PluginHost
     from durable_trio.clients import ServiceClient
     from durable_trio.step_context import StepContext
 
@@ -96,7 +98,13 @@ async def run_invocation(
     except ServiceError as error:
         return encode_outcome(_outcome_of(error))
     invocation = Invocation(state, client, options, lambda_context)
-    return encode_outcome(await invocation.run(fn, given.checkpoint_token))
+    if not options.plugins and not os.environ.get("DURABLE_TRIO_PLUGINS"):
+        return encode_outcome(await invocation.run(fn, given.checkpoint_token))
+
+    from durable_trio._runtime.plugin_host import run_observed  # costs cold start, and most have no plugins
+
+    outcome = await run_observed(invocation, lambda: invocation.run(fn, given.checkpoint_token))
+    return encode_outcome(outcome)
 
 
 async def _load_state(client: ServiceClient, given: InvocationInput) -> ExecutionState:
@@ -172,6 +180,8 @@ class Invocation:
         self._fatal: Exception | None = None
         self._completed: Outcome | None = None
         self._log: Any = None
+        self.plugins: PluginHost | None = None
+        """Told what happens; None if there are no plugins."""
 
     def __repr__(self) -> str:
         return f"<Invocation {self.state.execution_id} {self.supervisor!r} {self.writer!r}>"
@@ -369,7 +379,9 @@ class Invocation:
 
     def decoded_input(self) -> Any:
         """Return the handler's input; an absent or empty one is ``{}``."""
-        text = self.state.input_payload
+        text, typed = self.state.input_payload, self.options.input_serdes
+        if typed is not None:
+            return typed.deserialize(text or "{}", self._handler_serdes_context)
         if not text:
             return {}
         return self.options.handler_serdes.deserialize(text, self._handler_serdes_context)
@@ -404,18 +416,18 @@ class Invocation:
     def log(self) -> Any:
         """The runtime's own logger."""
         if self._log is None:
-            self._log = make_logger(self.log_fields, mode=self.options.replay_logging, is_replaying=None)
+            self._log = self._make_logger(self.log_fields)
         return self._log
 
-    def node_logger(self, node: ContextNode) -> Any:
-        """Return the logger of a context: silent while it replays."""
-        fields = dict(self.log_fields)
+    def node_fields(self, node: ContextNode) -> dict[str, Any]:
+        """What a line of a context says about where it comes from."""
+        fields = self.log_fields
         if node.parent_id is not None:
             fields["parentId"] = node.parent_id
-        return make_logger(fields, mode=self.options.replay_logging, is_replaying=lambda: node.is_replaying)
+        return fields
 
-    def step_logger(self, step: StepContext) -> Any:
-        """Return the logger of a step's body, which only runs when it does not replay."""
+    def step_fields(self, step: StepContext) -> dict[str, Any]:
+        """What a line of a step's body says about where it comes from."""
         fields = {
             **self.log_fields,
             "parentId": step.parent_id,
@@ -423,8 +435,21 @@ class Invocation:
             "operationName": step.name,
             "attempt": step.attempt,
         }
-        fields = {key: value for key, value in fields.items() if value is not None}
-        return make_logger(fields, mode=self.options.replay_logging, is_replaying=None)
+        return {key: value for key, value in fields.items() if value is not None}
+
+    def node_logger(self, node: ContextNode) -> Any:
+        """Return the logger of a context: silent while it replays."""
+        return self._make_logger(self.node_fields(node), lambda: node.is_replaying)
+
+    def step_logger(self, step: StepContext) -> Any:
+        """Return the logger of a step's body, which only runs when it does not replay."""
+        return self._make_logger(self.step_fields(step))
+
+    def _make_logger(self, fields: dict[str, Any], is_replaying: Callable[[], bool] | None = None) -> Any:
+        options = self.options
+        return make_logger(
+            fields, mode=options.replay_logging, is_replaying=is_replaying, base=options.logger
+        )
 
 
 class _Returned:

@@ -86,7 +86,7 @@ class ContextNode:
         self._position = 0
         self._safe_values = 0
         self._next_id = operation_id(prefix, 1)
-        self._is_replaying = invocation.state.get(self._next_id) is not None
+        self._is_replaying = self._has_run_before()
 
     def __repr__(self) -> str:
         return f"<ContextNode {self.prefix or 'root'}, {self._position} operations>"
@@ -150,6 +150,16 @@ class ContextNode:
         return False
 
     # --- replay -------------------------------------------------------------------------------------------
+
+    def _has_run_before(self) -> bool:
+        state = self.invocation.state
+        if not state.had_children(self.parent_id):
+            return False
+        if self.prefix == self.parent_id:
+            return True
+        # A virtual context shares its parent's id with others: its first operation tells, or the first one inside
+        # that, which is virtual itself.
+        return state.get(self._next_id) is not None or state.get(operation_id(self._next_id, 1)) is not None
 
     @property
     def is_replaying(self) -> bool:

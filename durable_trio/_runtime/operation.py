@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 import trio
 
@@ -29,12 +30,14 @@ from durable_trio.exceptions import (
     DurableError,
     NonDeterministicExecutionError,
     OperationCancelledError,
+    RetryableSerDesError,
     SerDesError,
 )
 from durable_trio.serdes import SerdesContext
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from durable_trio._protocol.operation import (
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
+
+_UNOBSERVED: Final = nullcontext()
 
 
 class _Stage(Enum):
@@ -170,7 +175,10 @@ class Operation(ABC, Generic[T_co]):
         """
         if not self.belongs_to(node):
             self._refuse()
-            raise ContextUseError(f"cannot give {self.title} to {combinator}: it belongs to another context")
+            raise ContextUseError(
+                f"cannot give {self.title} to {combinator}: it belongs to another context. Combine"
+                " operations of the context that combines them."
+            )
         if self._stage not in (_Stage.SUCCEEDED, _Stage.FAILED):
             self._claim(f"given to {combinator}")
             self._stage = _Stage.CLAIMED
@@ -190,7 +198,8 @@ class Operation(ABC, Generic[T_co]):
             if self.invocation.state.is_terminal(self.id):
                 return
             raise OperationCancelledError(
-                f"{self.title} was cancelled, because what it was part of had been decided without it"
+                f"{self.title} was cancelled, because what it was part of had been decided without it:"
+                " do not await it again, create a new operation"
             )
         if self._stage in (_Stage.CLAIMED, _Stage.RUNNING):
             raise ContextUseError(f"{self.title} cannot be {how}: it is {self._stage.value} already")
@@ -238,6 +247,17 @@ class Operation(ABC, Generic[T_co]):
         else:
             self._stage = _Stage.SUCCEEDED
         self._awaiting_node.leaving(self.id, was_settled=was_settled, tells_time=self._tells_time)
+
+    def observed(
+        self, attempt: int | None = None, *, is_replaying_children: bool = False
+    ) -> AbstractContextManager[None]:
+        """Return what goes around a run of the operation's body: plugins are told of it, if there are any."""
+        plugins = self.invocation.plugins
+        if plugins is None:
+            return _UNOBSERVED
+        return plugins.user_function(
+            self._identity, attempt=attempt, is_replaying_children=is_replaying_children
+        )
 
     def was_settled(self) -> bool:
         """Tell, before it runs, whether the previous invocation had come past this operation."""
@@ -300,26 +320,39 @@ class Operation(ABC, Generic[T_co]):
 
         Raises:
             SerDesError: *serdes* refused it, or failed.
+            RetryableSerDesError: it failed for now; the invocation ends with it.
         """
         try:
             return serdes.serialize(value, self._serdes_context)
+        except RetryableSerDesError as error:
+            self.invocation.fail(error)
         except DurableError:
             raise
         except Exception as error:
-            raise SerDesError(f"the serdes of {self.title} cannot serialize: {error!r}") from error
+            raise SerDesError(
+                f"the serdes of {self.title} cannot serialize: {error!r}; raise RetryableSerDesError in"
+                " it for trouble that passes"
+            ) from error
 
-    def decode(self, serdes: SerDes, payload: str) -> Any:
-        """Return the value of *payload*.
+    def decode(self, serdes: SerDes, payload: str, ctx: SerdesContext | None = None) -> Any:
+        """Return the value of *payload*, which is this operation's own unless *ctx* says whose it is.
 
         Raises:
             SerDesError: *serdes* refused it, or failed.
+            RetryableSerDesError: it failed for now; the invocation ends with it.
         """
         try:
-            return serdes.deserialize(payload, self._serdes_context)
+            return serdes.deserialize(payload, ctx or self._serdes_context)
+        except RetryableSerDesError as error:
+            # Even if the program catches it: the first run saw the value, so a replay must not go another way.
+            self.invocation.fail(error)
         except DurableError:
             raise
         except Exception as error:
-            raise SerDesError(f"the serdes of {self.title} cannot deserialize: {error!r}") from error
+            raise SerDesError(
+                f"the serdes of {self.title} cannot deserialize: {error!r}; raise RetryableSerDesError"
+                " in it for trouble that passes"
+            ) from error
 
     @property
     def _serdes_context(self) -> SerdesContext:
@@ -347,6 +380,8 @@ class Operation(ABC, Generic[T_co]):
                     )
                 )
             return None
+        if self.invocation.plugins is not None and not record.status.is_terminal:
+            self.invocation.plugins.operation_met(record)
         differs = difference(record, self._identity)
         if differs is None:
             return record

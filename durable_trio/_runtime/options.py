@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durable_trio.config import CheckpointingMode, ReplayLogging
+    from durable_trio.plugins import PluginFactory
     from durable_trio.serdes import SerDes
 
 
@@ -20,6 +21,8 @@ class HandlerOptions:
     """For operations without a serializer of their own."""
     handler_serdes: SerDes
     """For the handler's input and result."""
+    input_serdes: SerDes | None
+    """For the input alone, where its type is known; None: *handler_serdes*."""
     replay_logging: ReplayLogging
     checkpointing: CheckpointingMode
     deadline_margin_seconds: float | None
@@ -28,3 +31,7 @@ class HandlerOptions:
     """A timer that is due within this long is waited for in the same invocation."""
     on_error: Callable[[Exception], None] | None
     """Told about the exception that fails the execution."""
+    plugins: tuple[PluginFactory, ...] = ()
+    """Make the plugins of each invocation, besides those that the environment names."""
+    logger: Any = None
+    """What ``ctx.logger`` and the runtime log with; None for lines on standard output."""

@@ -46,14 +46,15 @@ async def run_step_body(
     token = _current_step.set(step)
     invocation.supervisor.bodies += 1
     try:
-        with invocation.deadline.watch_body() as body:
-            if timeout_seconds is None:
-                return await call_body(invocation, fn, *args)
-            with trio.move_on_after(timeout_seconds):
-                return await call_body(invocation, fn, *args)
-            if body is None or not body.cancel_called:
-                raise StepTimeoutError(f"{operation.title} took longer than {timeout_seconds:g} s")
-        raise StepInterruptedError(f"{operation.title} was cut off: the time of this invocation is up")
+        with operation.observed(attempt):
+            with invocation.deadline.watch_body() as body:
+                if timeout_seconds is None:
+                    return await call_body(invocation, fn, *args)
+                with trio.move_on_after(timeout_seconds):
+                    return await call_body(invocation, fn, *args)
+                if body is None or not body.cancel_called:
+                    raise StepTimeoutError(f"{operation.title} took longer than {timeout_seconds:g} s")
+            raise StepInterruptedError(f"{operation.title} was cut off: the time of this invocation is up")
     finally:
         invocation.supervisor.bodies -= 1
         _current_step.reset(token)

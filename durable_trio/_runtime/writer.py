@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from durable_trio._protocol.operation import OperationRecord
     from durable_trio._protocol.state import ExecutionState
+    from durable_trio._runtime.plugin_host import PluginHost
     from durable_trio._runtime.supervisor import Supervisor
     from durable_trio.clients import ServiceClient
     from durable_trio.clock import Clock
@@ -111,6 +112,8 @@ class CheckpointWriter:
         self._linger = trio.CancelScope()
         self._is_completing = False
         self._is_closed = False
+        self.plugins: PluginHost | None = None
+        """Told what is started and what has changed; None if there are no plugins."""
 
     def __repr__(self) -> str:
         in_flight = len(self._in_flight)
@@ -313,6 +316,8 @@ class CheckpointWriter:
         changed = self._state.merge(operations)
         if updates:
             self._apply_unanswered(updates, operations)
+        if self.plugins is not None:
+            self.plugins.operations_changed(dict.fromkeys([*changed, *(update.id for update in updates)]))
         if response.checkpoint_token is None:
             self._token_withheld(updates, batch)
             return None
@@ -378,6 +383,8 @@ class CheckpointWriter:
         self._undone += 1
         if entry.update is not None and entry.update.type is OperationType.EXECUTION:
             self._is_completing = True
+        if self.plugins is not None and entry.update is not None:
+            self.plugins.update_queued(entry.update)
         self._inbox_send.send_nowait(entry)
 
     async def _put_and_wait(

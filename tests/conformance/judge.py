@@ -29,7 +29,7 @@ Complaints: TypeAlias = list[str]
 _REGEX: Final = re.compile(r"\$\{/(.+)/\}", re.DOTALL)
 _NAME: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _GENERATED: Final = re.compile(r"\$\{GEN_STR:(\d+)\}")
-_LOG_MEMBERS: Final = frozenset({"match", "count", "min_count", "max_count"})
+_LOG_MEMBERS: Final = frozenset({"match", "count", "min_count", "max_count", "after", "before"})
 
 
 class Names:
@@ -131,19 +131,38 @@ def judge_result(expected: Mapping[str, Any], status: str, result: str | None, n
 def judge_log(expected: Sequence[Mapping[str, Any]], output: str, arn: str, names: Names) -> Complaints:
     """Count the lines of *output* that are JSON objects about the execution *arn*, demand by demand.
 
-    A demand's members must all be in the line: equal, or matching if they are written ``/regex/``.
+    A demand's members must all be in the line: equal, or matching if they are written ``/regex/``. ``after`` and
+    ``before`` name other lines: all that are meant stand on that side of them.
     """
-    lines = [line for text in output.splitlines() if (line := _object(text)).get("executionArn") == arn]
+    objects = [_object(text) for text in output.splitlines()]
+    lines = [line for line in objects if arn in (line.get("executionArn"), line.get("durableExecutionArn"))]
     complaints: Complaints = []
     for demand in names.fill_in(list(expected)):
         assert set(demand) <= _LOG_MEMBERS, f"this judge knows nothing of {set(demand) - _LOG_MEMBERS}"
-        count = sum(_is_line(demand["match"], line) for line in lines)
+        places = _places(demand["match"], lines)
+        count = len(places)
         default = demand.get("count")
         least = demand.get("min_count", 1 if default is None and "max_count" not in demand else default or 0)
         most = demand.get("max_count", default)
         if count < least or (most is not None and count > most):
             complaints.append(f"log {demand}: {count} lines")
+        for side in ("after", "before"):
+            complaints += [
+                f"log {demand}: not {side} {anchor}"
+                for anchor in demand.get(side, [])
+                if not _is_order(side, places, _places(anchor, lines))
+            ]
     return complaints
+
+
+def _places(wanted: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [place for place, line in enumerate(lines) if _is_line(wanted, line)]
+
+
+def _is_order(side: str, places: list[int], anchors: list[int]) -> bool:
+    if not places or not anchors:
+        return not places
+    return places[0] > anchors[-1] if side == "after" else places[-1] < anchors[0]
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -154,10 +173,12 @@ def _object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_line(wanted: Mapping[str, str], line: Mapping[str, Any]) -> bool:
+def _is_line(wanted: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
     return all(member in line and _is_field(value, line[member]) for member, value in wanted.items())
 
 
-def _is_field(wanted: str, actual: Any) -> bool:
+def _is_field(wanted: Any, actual: Any) -> bool:
+    if not isinstance(wanted, str):
+        return wanted == actual and isinstance(wanted, bool) is isinstance(actual, bool)
     regex = re.fullmatch(r"/(.*)/", wanted, re.DOTALL)
     return re.search(regex[1], str(actual)) is not None if regex else wanted == str(actual)

@@ -106,3 +106,26 @@ def test_log_lines_are_counted() -> None:
     assert complaints(match={"message": "ada"}, count=0) == 0
     assert complaints(match={"message": "/ada/"}, max_count=1) == 1
     assert complaints(match={"message": "/ada/"}, min_count=3) == 1
+
+
+def test_log_lines_have_an_order() -> None:
+    """``after`` and ``before`` compare with other lines, which have to be there; truth values are no text."""
+    lines = [
+        {"durableExecutionArn": "arn", "hook": "start", "first": True},
+        {"executionArn": "arn", "hook": "step"},
+        {"durableExecutionArn": "arn", "hook": "end", "n": 1},
+    ]
+    output = "\n".join(map(json.dumps, lines))
+
+    def complaints(**demand: Any) -> int:
+        return len(judge_log([demand], output, "arn", Names()))
+
+    start, step, end = {"hook": "start"}, {"hook": "step"}, {"hook": "end"}
+    assert complaints(match=step, after=[start], before=[end], count=1) == 0
+    assert complaints(match=step, after=[end]) == 1
+    assert complaints(match=step, before=[start]) == 1
+    assert complaints(match=step, after=[{"hook": "nobody"}]) == 1
+    assert complaints(match={"first": True}) == 0
+    assert complaints(match={"first": "True"}) == 0
+    assert complaints(match={"first": 1}) == 1
+    assert complaints(match={"n": True}) == 1
