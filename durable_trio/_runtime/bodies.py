@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from durable_trio._runtime.invocation import Invocation
 
 MAX_BODY_THREADS: Final = 40
-"""How many plain functions run at once in one invocation."""
+"""How many plain functions run at once in one Trio run, whatever invocations they belong to."""
 
 _limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("durable_trio_body_limiter")
 
@@ -63,7 +64,9 @@ def refuse_generator(argument: str, fn: Any) -> None:
     """
     fn = _unwrapped(fn)
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        raise ConfigurationError(f"{argument} must be a function, not a generator function: {fn!r}")
+        raise ConfigurationError(
+            f"{argument} must be a function that returns, not a generator function: {fn!r}"
+        )
 
 
 async def call_body(invocation: Invocation, fn: Callable[..., Any], *args: Any) -> Any:
@@ -80,12 +83,23 @@ async def call_body(invocation: Invocation, fn: Callable[..., Any], *args: Any) 
 
 async def _call_in_thread(invocation: Invocation, fn: Callable[[], tuple[Any]]) -> tuple[Any]:
     with invocation.clock.held(), invocation.deadline.watch_body(shield=True) as scope:
-        return await trio.to_thread.run_sync(fn, limiter=body_limiter(), abandon_on_cancel=scope is not None)
+        run_sync = _run_sync_in_thread()
+        ended: tuple[Any] = await run_sync(fn, limiter=body_limiter(), abandon_on_cancel=scope is not None)
+        return ended
     invocation.log.warning(
         "a plain function was abandoned: the time of the invocation is up", thread=repr(fn)
     )
     await trio.lowlevel.checkpoint()  # the scope of the step's body is cancelled as well
     raise AssertionError("a thread was abandoned without the deadline")
+
+
+def _run_sync_in_thread() -> Any:
+    """Return Trio's function for it, or anyio's, which is Trio's in a thread known to ``anyio.from_thread``."""
+    if "anyio.from_thread" not in sys.modules:
+        return trio.to_thread.run_sync  # nobody can be about to call it; anyio costs cold start
+    from anyio.to_thread import run_sync
+
+    return run_sync
 
 
 def call_context_body(fn: Callable[..., Any], *args: Any) -> Awaitable[Any]:

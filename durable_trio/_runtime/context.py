@@ -8,14 +8,14 @@ awaited or given to a combinator.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack, overload
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.envelope import Failed, Succeeded
 from durable_trio._protocol.operation import ChainedInvokeOptions, OperationType, SubType
 from durable_trio._protocol.replay import Identity
 from durable_trio._runtime import arguments
-from durable_trio._runtime.batch_items import BatchItems
+from durable_trio._runtime.batch_items import BatchItems, ItemSerdes
 from durable_trio._runtime.batch_operation import BatchOperation, BatchOptions
 from durable_trio._runtime.bodies import default_name, is_async_function, refuse_generator
 from durable_trio._runtime.callback import Callback, CreateCallback, WaitForCallback
@@ -26,6 +26,7 @@ from durable_trio._runtime.failures import error_object
 from durable_trio._runtime.invoke import InvokeOperation
 from durable_trio._runtime.safe_values import safe_random, safe_uuid
 from durable_trio._runtime.step import StepOperation
+from durable_trio._runtime.typed import result_serdes, type_serdes
 from durable_trio._runtime.wait import WaitOperation
 from durable_trio.conditions import strategy_of
 from durable_trio.config import (
@@ -50,7 +51,7 @@ from durable_trio.config import (
     whole_seconds,
 )
 from durable_trio.exceptions import ValidationError
-from durable_trio.serdes import SerDes, pass_through, plain_json
+from durable_trio.serdes import SerDes, plain_json
 
 if TYPE_CHECKING:
     import random
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
     from durable_trio._runtime.node import ContextNode
     from durable_trio._runtime.operation import Operation
+    from durable_trio._runtime.parallel_options import Arm, ParallelOptions
     from durable_trio.batch import BatchResult
     from durable_trio.conditions import WaitStrategy
     from durable_trio.config import Branch
@@ -104,6 +106,7 @@ class DurableContext:
         semantics: StepSemantics | None = ...,
         timeout: AnyDuration | None = ...,
         serdes: SerDes | None = ...,
+        result_type: Any = ...,
         sub_type: str | None = ...,
         config: StepConfig | None = ...,
     ) -> Operation[T]: ...
@@ -118,6 +121,7 @@ class DurableContext:
         semantics: StepSemantics | None = ...,
         timeout: AnyDuration | None = ...,
         serdes: SerDes | None = ...,
+        result_type: Any = ...,
         sub_type: str | None = ...,
         config: StepConfig | None = ...,
     ) -> Operation[T]: ...
@@ -131,6 +135,7 @@ class DurableContext:
         semantics: StepSemantics | None = None,
         timeout: AnyDuration | None = None,
         serdes: SerDes | None = None,
+        result_type: Any = None,
         sub_type: str | None = None,
         config: StepConfig | None = None,
     ) -> Operation[Any]:
@@ -145,12 +150,15 @@ class DurableContext:
             semantics: at-least-once (default) or at-most-once per attempt.
             timeout: cancels an async body; ``StepTimeoutError`` then goes to *retry*.
             serdes: how the result is stored; the default is the handler's, which is JSON.
+            result_type: what the result comes back as; the default is *fn*'s return annotation, if it can be
+                converted to and no serializer of yours is in its way (see docs/data.md).
             sub_type: recorded as the operation's subtype; the default is ``Step``.
             config: the same options as a value; keywords win.
 
         Raises (when awaited):
             StepError: the body failed and *retry* gave up.
             ValidationError (at once): an argument is out of range.
+            ConfigurationError (at once): nothing can be converted to *result_type*.
 
         If cancelled, a running async body is cancelled, and its attempt has no recorded end.
         """
@@ -167,7 +175,9 @@ class DurableContext:
         timeout_seconds = None if limit is None else arguments.timeout(limit)
         strategy = arguments.strategy(pick(retry, config, "retry"))
         at_most_once = arguments.semantics(pick(semantics, config, "semantics"))
-        store = self._serdes(pick(serdes, config, "serdes"))
+        store = self._result_store(
+            fn, pick(serdes, config, "serdes"), pick(result_type, config, "result_type")
+        )
         kind = arguments.sub_type(sub_type) or SubType.STEP
         return StepOperation(
             self._node,
@@ -197,6 +207,30 @@ class DurableContext:
         )
         return WaitOperation(self._node, self._identity(OperationType.WAIT, SubType.WAIT, name), seconds)
 
+    @overload
+    def create_callback(
+        self,
+        *,
+        name: str | None = ...,
+        timeout: AnyDuration | None = ...,
+        heartbeat_timeout: AnyDuration | None = ...,
+        serdes: SerDes | None = ...,
+        result_type: type[T],
+        config: CallbackConfig | None = ...,
+    ) -> Operation[Callback[T]]: ...
+
+    @overload
+    def create_callback(
+        self,
+        *,
+        name: str | None = ...,
+        timeout: AnyDuration | None = ...,
+        heartbeat_timeout: AnyDuration | None = ...,
+        serdes: SerDes | None = ...,
+        result_type: Any = ...,
+        config: CallbackConfig | None = ...,
+    ) -> Operation[Callback[Any]]: ...
+
     def create_callback(
         self,
         *,
@@ -204,6 +238,7 @@ class DurableContext:
         timeout: AnyDuration | None = None,
         heartbeat_timeout: AnyDuration | None = None,
         serdes: SerDes | None = None,
+        result_type: Any = None,
         config: CallbackConfig | None = None,
     ) -> Operation[Callback[Any]]:
         """Create a callback that the outside world answers; await ``callback.result()`` for the answer.
@@ -212,17 +247,49 @@ class DurableContext:
             name: 1 to 256 printable ASCII characters; none by default.
             timeout: how long it may stay open in all; None for ever.
             heartbeat_timeout: how long it may go without a heartbeat; None for ever.
-            serdes: decodes the answer; without one the result is the raw text.
+            serdes: decodes the answer; without it and *result_type* the result is the raw text.
+            result_type: what the answer, which is JSON then, comes back as.
             config: the same options as a value; keywords win.
+
+        Raises (at once):
+            ConfigurationError: nothing can be converted to *result_type*.
         """
         self._node.check_use("create a callback")
         config = check_config(config, CallbackConfig)
         options = arguments.callback_options(
             pick(timeout, config, "timeout"), pick(heartbeat_timeout, config, "heartbeat_timeout")
         )
-        decode = arguments.checked_serdes(pick(serdes, config, "serdes"))
+        decode = self._answer_serdes(pick(serdes, config, "serdes"), pick(result_type, config, "result_type"))
         identity = self._identity(OperationType.CALLBACK, SubType.CALLBACK, name)
         return CreateCallback(self._node, identity, options, decode)
+
+    @overload
+    def wait_for_callback(
+        self,
+        submitter: Callable[[str, *Args], Any],
+        *args: *Args,
+        name: str | None = ...,
+        timeout: AnyDuration | None = ...,
+        heartbeat_timeout: AnyDuration | None = ...,
+        retry: RetryStrategy | None = ...,
+        serdes: SerDes | None = ...,
+        result_type: type[T],
+        config: WaitForCallbackConfig | None = ...,
+    ) -> Operation[T]: ...
+
+    @overload
+    def wait_for_callback(
+        self,
+        submitter: Callable[[str, *Args], Any],
+        *args: *Args,
+        name: str | None = ...,
+        timeout: AnyDuration | None = ...,
+        heartbeat_timeout: AnyDuration | None = ...,
+        retry: RetryStrategy | None = ...,
+        serdes: SerDes | None = ...,
+        result_type: Any = ...,
+        config: WaitForCallbackConfig | None = ...,
+    ) -> Operation[Any]: ...
 
     def wait_for_callback(
         self,
@@ -233,6 +300,7 @@ class DurableContext:
         heartbeat_timeout: AnyDuration | None = None,
         retry: RetryStrategy | None = None,
         serdes: SerDes | None = None,
+        result_type: Any = None,
         config: WaitForCallbackConfig | None = None,
     ) -> Operation[Any]:
         """Hand a new callback's id to the outside world, and wait for the answer.
@@ -254,7 +322,7 @@ class DurableContext:
         heartbeat_timeout = pick(heartbeat_timeout, config, "heartbeat_timeout")
         arguments.callback_options(timeout, heartbeat_timeout)
         strategy = arguments.strategy(pick(retry, config, "retry"))
-        decode = arguments.checked_serdes(pick(serdes, config, "serdes"))
+        decode = self._answer_serdes(pick(serdes, config, "serdes"), pick(result_type, config, "result_type"))
 
         async def body(child: DurableContext) -> Any:
             callback = await child.create_callback(
@@ -272,7 +340,7 @@ class DurableContext:
             return await callback.result()
 
         identity = self._identity(OperationType.CONTEXT, SubType.WAIT_FOR_CALLBACK, given, title)
-        return WaitForCallback(self._node, identity, body, serdes=pass_through(), answer_serdes=decode)
+        return WaitForCallback(self._node, identity, body, serdes=self._serdes(None), answer_serdes=decode)
 
     # --- contexts -----------------------------------------------------------------------------------------
 
@@ -286,6 +354,7 @@ class DurableContext:
         interval: AnyDuration | None = None,
         name: str | None = None,
         serdes: SerDes | None = None,
+        result_type: Any = None,
         config: WaitForConditionConfig | None = None,
     ) -> Operation[T]:
         """Call ``check(state, *args)`` again and again, suspended in between, until a condition is met.
@@ -302,6 +371,8 @@ class DurableContext:
             interval: a fixed delay, instead of *wait_strategy*.
             name: 1 to 256 printable ASCII characters; the default is the function's name.
             serdes: how states are stored.
+            result_type: what states come back as, *initial_state* too; the default is *check*'s return annotation,
+                as for a step.
             config: the same options as a value; keywords win.
 
         Raises (when awaited):
@@ -317,7 +388,9 @@ class DurableContext:
             if value is not None:
                 check_callable(argument, value)
         decide = strategy_of(met, strategy, pick(interval, config, "interval"))
-        store = self._serdes(pick(serdes, config, "serdes"))
+        store = self._result_store(
+            check, pick(serdes, config, "serdes"), pick(result_type, config, "result_type")
+        )
         title = default_name(check)
         return ConditionOperation(
             self._node,
@@ -329,6 +402,34 @@ class DurableContext:
             serdes=store,
         )
 
+    @overload
+    def invoke(
+        self,
+        function_name: str,
+        payload: Any = ...,
+        *,
+        name: str | None = ...,
+        tenant_id: str | None = ...,
+        payload_serdes: SerDes | None = ...,
+        result_serdes: SerDes | None = ...,
+        result_type: type[T],
+        config: InvokeConfig | None = ...,
+    ) -> Operation[T]: ...
+
+    @overload
+    def invoke(
+        self,
+        function_name: str,
+        payload: Any = ...,
+        *,
+        name: str | None = ...,
+        tenant_id: str | None = ...,
+        payload_serdes: SerDes | None = ...,
+        result_serdes: SerDes | None = ...,
+        result_type: Any = ...,
+        config: InvokeConfig | None = ...,
+    ) -> Operation[Any]: ...
+
     def invoke(
         self,
         function_name: str,
@@ -338,6 +439,7 @@ class DurableContext:
         tenant_id: str | None = None,
         payload_serdes: SerDes | None = None,
         result_serdes: SerDes | None = None,
+        result_type: Any = None,
         config: InvokeConfig | None = None,
     ) -> Operation[Any]:
         """Have the service call another function, durable or not, and wait for its answer.
@@ -349,10 +451,12 @@ class DurableContext:
             tenant_id: for a function with tenant isolation, 1 to 256 characters.
             payload_serdes: how the input is written.
             result_serdes: how the answer is read; plain JSON by default.
+            result_type: what the answer comes back as.
             config: the same options as a value; keywords win.
 
         Raises (when awaited):
             InvokeError: the function failed, timed out or was stopped; carries its error.
+            ConfigurationError (at once): nothing can be converted to *result_type*.
         """
         self._node.check_use("invoke a function")
         config = check_config(config, InvokeConfig)
@@ -362,7 +466,9 @@ class DurableContext:
             tenant_id=None if tenant is None else arguments.text("tenant_id", tenant),
         )
         write = arguments.checked_serdes(pick(payload_serdes, config, "payload_serdes"))
-        read = arguments.checked_serdes(pick(result_serdes, config, "result_serdes"))
+        read = self._answer_serdes(
+            pick(result_serdes, config, "result_serdes"), pick(result_type, config, "result_type")
+        )
         return InvokeOperation(
             self._node,
             self._identity(OperationType.CHAINED_INVOKE, SubType.CHAINED_INVOKE, name),
@@ -380,6 +486,7 @@ class DurableContext:
         virtual: bool | None = None,
         summary: Callable[[T], str] | None = None,
         serdes: SerDes | None = None,
+        result_type: Any = None,
         error_mapper: Callable[[Exception], Exception] | None = None,
         config: ChildConfig | None = None,
     ) -> Operation[T]:
@@ -394,6 +501,7 @@ class DurableContext:
                 either, and its error leaves it as it is.
             summary: makes the payload to record of a result that is too big to keep; the default is "".
             serdes: how the result is stored.
+            result_type: what the result comes back as; the default is *fn*'s return annotation, as for a step.
             error_mapper: turns the body's error into the one to record, before it is recorded.
             config: the same options as a value; keywords win.
 
@@ -407,18 +515,19 @@ class DurableContext:
         mapper = pick(error_mapper, config, "error_mapper")
         summarize = pick(summary, config, "summary")
         encode = pick(serdes, config, "serdes")
+        wanted = pick(result_type, config, "result_type")
         for argument, value in (("error_mapper", mapper), ("summary", summarize)):
             if value is not None:
                 check_callable(argument, value)
         title = default_name(fn) or "child-context"
         if pick(virtual, config, "virtual", False):
-            if summarize is not None or encode is not None:
+            if summarize is not None or encode is not None or wanted is not None:
                 raise ValidationError(
-                    "summary and serdes cannot be given for a virtual context: it has no record"
+                    "summary, serdes and result_type cannot be given for a virtual context: it has no record"
                 )
             identity = self._identity(OperationType.CONTEXT, SubType.RUN_IN_CHILD_CONTEXT, name, title)
             return VirtualContext(self._node, identity, fn, args, error_mapper=mapper)
-        store = self._serdes(encode)
+        store = self._result_store(fn, encode, wanted)
         identity = self._identity(OperationType.CONTEXT, SubType.RUN_IN_CHILD_CONTEXT, name, title)
         return ChildContext(
             self._node, identity, fn, args, serdes=store, summary=summarize, error_mapper=mapper
@@ -436,6 +545,7 @@ class DurableContext:
         nesting: NestingType | None = ...,
         item_namer: Callable[[Any, int], str] | None = ...,
         item_serdes: SerDes | None = ...,
+        result_type: Any = ...,
         serdes: SerDes | None = ...,
         summary: Callable[[BatchResult[T]], str] | None = ...,
         batch: None = ...,
@@ -454,6 +564,7 @@ class DurableContext:
         nesting: NestingType | None = ...,
         item_namer: Callable[[Any, int], str] | None = ...,
         item_serdes: SerDes | None = ...,
+        result_type: Any = ...,
         serdes: SerDes | None = ...,
         summary: Callable[[BatchResult[T]], str] | None = ...,
         batch: ItemBatcher,
@@ -471,6 +582,7 @@ class DurableContext:
         nesting: NestingType | None = None,
         item_namer: Callable[[Any, int], str] | None = None,
         item_serdes: SerDes | None = None,
+        result_type: Any = None,
         serdes: SerDes | None = None,
         summary: Callable[[BatchResult[T]], str] | None = None,
         batch: ItemBatcher | None = None,
@@ -489,6 +601,8 @@ class DurableContext:
             nesting: NESTED (default) records a context per item, FLAT does not: fewer operations.
             item_namer: ``(item, index) -> name``; the default is ``map-item-<index>``.
             item_serdes: how each item's result is stored.
+            result_type: what each item's result comes back as; the default is *fn*'s return annotation, as for a
+                step.
             serdes: how the ``BatchResult`` as a whole is stored; the default is readable JSON made of the
                 items' own payloads.
             summary: text to keep of a batch that is too big to be stored whole.
@@ -505,8 +619,11 @@ class DurableContext:
         refuse_generator("fn", fn)
         config = check_config(config, MapConfig)
         groups = arguments.groups(arguments.elements(items), pick(batch, config, "batch"), self._serdes(None))
+        store = self._result_store(
+            fn, pick(item_serdes, config, "item_serdes"), pick(result_type, config, "result_type")
+        )
         options = self._batch_options(
-            config, len(groups), max_concurrency, completion, item_serdes, serdes, summary
+            config, len(groups), max_concurrency, completion, ItemSerdes.same(store), serdes, summary
         )
         group = BatchItems(
             total=len(groups),
@@ -522,31 +639,60 @@ class DurableContext:
     @overload
     def parallel(
         self,
-        branches: Iterable[Callable[[DurableContext], Awaitable[T]]],
-        *,
-        name: str | None = ...,
-        max_concurrency: int | None = ...,
-        completion: CompletionConfig | None = ...,
-        nesting: NestingType | None = ...,
-        item_serdes: SerDes | None = ...,
-        serdes: SerDes | None = ...,
-        summary: Callable[[BatchResult[T]], str] | None = ...,
-        config: ParallelConfig | None = ...,
-    ) -> Operation[BatchResult[T]]: ...
+        branches: tuple[Arm[T1], Arm[T2]],
+        **options: Unpack[ParallelOptions[T1 | T2]],
+    ) -> Operation[BatchResult[T1 | T2]]: ...
 
     @overload
     def parallel(
         self,
-        branches: Iterable[Callable[[DurableContext], Awaitable[Any]] | Branch[Any]],
-        *,
-        name: str | None = ...,
-        max_concurrency: int | None = ...,
-        completion: CompletionConfig | None = ...,
-        nesting: NestingType | None = ...,
-        item_serdes: SerDes | None = ...,
-        serdes: SerDes | None = ...,
-        summary: Callable[[BatchResult[Any]], str] | None = ...,
-        config: ParallelConfig | None = ...,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3]],
+    ) -> Operation[BatchResult[T1 | T2 | T3]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3], Arm[T4]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3 | T4]],
+    ) -> Operation[BatchResult[T1 | T2 | T3 | T4]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3], Arm[T4], Arm[T5]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3 | T4 | T5]],
+    ) -> Operation[BatchResult[T1 | T2 | T3 | T4 | T5]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3], Arm[T4], Arm[T5], Arm[T6]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3 | T4 | T5 | T6]],
+    ) -> Operation[BatchResult[T1 | T2 | T3 | T4 | T5 | T6]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3], Arm[T4], Arm[T5], Arm[T6], Arm[T7]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3 | T4 | T5 | T6 | T7]],
+    ) -> Operation[BatchResult[T1 | T2 | T3 | T4 | T5 | T6 | T7]]: ...
+
+    @overload
+    def parallel(
+        self,
+        branches: tuple[Arm[T1], Arm[T2], Arm[T3], Arm[T4], Arm[T5], Arm[T6], Arm[T7], Arm[T8]],
+        **options: Unpack[ParallelOptions[T1 | T2 | T3 | T4 | T5 | T6 | T7 | T8]],
+    ) -> Operation[BatchResult[T1 | T2 | T3 | T4 | T5 | T6 | T7 | T8]]: ...
+
+    @overload
+    def parallel(
+        self, branches: Iterable[Arm[T]], **options: Unpack[ParallelOptions[T]]
+    ) -> Operation[BatchResult[T]]: ...
+
+    @overload
+    def parallel(
+        self, branches: list[Arm[Any] | Branch[Any]], **options: Unpack[ParallelOptions[Any]]
     ) -> Operation[BatchResult[Any]]: ...
 
     def parallel(
@@ -558,6 +704,7 @@ class DurableContext:
         completion: CompletionConfig | None = None,
         nesting: NestingType | None = None,
         item_serdes: SerDes | None = None,
+        result_type: Any = None,
         serdes: SerDes | None = None,
         summary: Callable[[BatchResult[Any]], str] | None = None,
         config: ParallelConfig | None = None,
@@ -566,13 +713,16 @@ class DurableContext:
 
         A branch is a function ``fn(child_ctx)``, or ``Branch(fn, *args, name=...)``. Unnamed branches are called
         ``parallel-branch-<index>``. Everything else is as for ``map``, with branches for items.
+
+        For type checkers: a tuple of 2 to 8 branches of different types gives a ``BatchResult`` of their union.
         """
         self._node.check_use("start a parallel")
         config = check_config(config, ParallelConfig)
         arms = arguments.branches(branches)
-        options = self._batch_options(
-            config, len(arms), max_concurrency, completion, item_serdes, serdes, summary
-        )
+        given = pick(item_serdes, config, "item_serdes")
+        wanted = pick(result_type, config, "result_type")
+        stores = ItemSerdes([self._result_store(arm.fn, given, wanted) for arm in arms])
+        options = self._batch_options(config, len(arms), max_concurrency, completion, stores, serdes, summary)
         items = BatchItems(
             total=len(arms),
             body=lambda child, index: arms[index](child),
@@ -590,7 +740,7 @@ class DurableContext:
         total: int,
         max_concurrency: int | None,
         completion: CompletionConfig | None,
-        item_serdes: SerDes | None,
+        item_serdes: ItemSerdes,
         serdes: SerDes | None,
         summary: Callable[[Any], str] | None,
     ) -> BatchOptions:
@@ -602,7 +752,7 @@ class DurableContext:
         return BatchOptions(
             max_concurrency=limit,
             completion=arguments.completion(pick(completion, config, "completion"), total),
-            item_serdes=self._serdes(pick(item_serdes, config, "item_serdes")),
+            item_serdes=item_serdes,
             serdes=arguments.checked_serdes(pick(serdes, config, "serdes")),
             summary=summarize,
         )
@@ -812,6 +962,18 @@ class DurableContext:
             parent_id=self._node.parent_id,
             is_default_name=given is None,
         )
+
+    def _result_store(self, fn: Any, serdes: SerDes | None, result_type: Any) -> SerDes:
+        """Return how the result of *fn* is stored: by type, unless a serializer is given."""
+        own = arguments.checked_serdes(serdes)
+        if result_type is not None:
+            return type_serdes(result_type, own or self._node.invocation.options.serdes)
+        return own or result_serdes(fn, self._node.invocation.options.serdes)
+
+    def _answer_serdes(self, serdes: SerDes | None, result_type: Any) -> SerDes | None:
+        """Return how an answer from outside is read; None if neither is given."""
+        own = arguments.checked_serdes(serdes)
+        return own if result_type is None else type_serdes(result_type, own or plain_json)
 
     def _serdes(self, serdes: SerDes | None) -> SerDes:
         return arguments.checked_serdes(serdes) or self._node.invocation.options.serdes
