@@ -7,6 +7,7 @@ from durable_trio._protocol.operation import ErrorObject, OperationStatus, Opera
 from durable_trio._runtime.callback import Callback
 from durable_trio._runtime.context import DurableContext
 from durable_trio._runtime.operation import Operation
+from durable_trio._runtime.safe_values import timestamp_from_execution
 from durable_trio.batch import BatchItem, BatchItemStatus, BatchResult, CompletionReason
 from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
 from durable_trio.conditions import WaitDecision, WaitStrategy, exponential_polling
@@ -60,6 +61,7 @@ from durable_trio.exceptions import (
     WaitForConditionError,
 )
 from durable_trio.handler import DurableHandler, durable_execution
+from durable_trio.identifiers import CallbackId, ExecutionArn, OperationId, uuid_from_operation
 from durable_trio.retries import (
     Jitter,
     RetryPresets,
@@ -69,7 +71,21 @@ from durable_trio.retries import (
     linear_backoff,
     no_retry,
 )
-from durable_trio.serdes import SerDes, SerdesContext, custom_serdes, json_serdes, pass_through
+from durable_trio.serdes import (
+    SerDes,
+    SerdesContext,
+    Stage,
+    aws_python_serdes,
+    cbor_serdes,
+    compression_stage,
+    custom_serdes,
+    encryption_stage,
+    json_serdes,
+    overflow_to_files,
+    pass_through,
+    set_default_serdes,
+    staged,
+)
 from durable_trio.step_context import StepContext, current_step
 
 __all__ = [
@@ -81,6 +97,7 @@ __all__ = [
     "CallbackConfig",
     "CallbackError",
     "CallbackExternalError",
+    "CallbackId",
     "CallbackSubmitterError",
     "CallbackTimeoutError",
     "CheckpointError",
@@ -97,6 +114,7 @@ __all__ = [
     "DurableHandler",
     "Duration",
     "ErrorObject",
+    "ExecutionArn",
     "ExecutionError",
     "GetStateError",
     "InvalidTokenError",
@@ -112,6 +130,7 @@ __all__ = [
     "Operation",
     "OperationCancelledError",
     "OperationError",
+    "OperationId",
     "OperationStatus",
     "OperationType",
     "ParallelConfig",
@@ -125,6 +144,7 @@ __all__ = [
     "ServiceClient",
     "ServiceError",
     "SizeLimitError",
+    "Stage",
     "StatePage",
     "StepConfig",
     "StepContext",
@@ -139,15 +159,24 @@ __all__ = [
     "WaitForConditionConfig",
     "WaitForConditionError",
     "WaitStrategy",
+    "aws_python_serdes",
+    "cbor_serdes",
+    "compression_stage",
     "current_step",
     "custom_serdes",
     "durable_error",
     "durable_execution",
+    "encryption_stage",
     "exponential_backoff",
     "exponential_polling",
     "fixed_delay",
     "json_serdes",
     "linear_backoff",
     "no_retry",
+    "overflow_to_files",
     "pass_through",
+    "set_default_serdes",
+    "staged",
+    "timestamp_from_execution",
+    "uuid_from_operation",
 ]

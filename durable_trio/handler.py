@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
@@ -16,13 +18,17 @@ import trio
 from durable_trio._runtime.bodies import is_async_function
 from durable_trio._runtime.invocation import run_invocation
 from durable_trio._runtime.options import HandlerOptions
+from durable_trio._runtime.replay_logger import checked_logger
+from durable_trio._runtime.typed import input_serdes, type_serdes
 from durable_trio.clients import ServiceClient
 from durable_trio.config import AnyDuration, CheckpointingMode, ReplayLogging, check_callable, exact_seconds
 from durable_trio.exceptions import ConfigurationError, ValidationError
-from durable_trio.serdes import SerDes, json_serdes, plain_json
+from durable_trio.serdes import SerDes, default_serdes, plain_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from durable_trio.plugins import PluginFactory
 
 __all__ = ["DurableHandler", "durable_execution"]
 
@@ -106,11 +112,14 @@ def durable_execution(
     client: ServiceClient | None = ...,
     serdes: SerDes | None = ...,
     handler_serdes: SerDes | None = ...,
+    input_type: Any = ...,
     replay_logging: ReplayLogging = ...,
     checkpointing: CheckpointingMode = ...,
     deadline_margin: AnyDuration | None = ...,
     inline_wait: AnyDuration | None = ...,
     on_error: Callable[[Exception], None] | None = ...,
+    plugins: Sequence[PluginFactory] = ...,
+    logger: Any = ...,
 ) -> Callable[[Callable[P, Awaitable[R]]], DurableHandler[P, R]]: ...
 
 
@@ -122,11 +131,14 @@ def durable_execution(
     client: ServiceClient | None = ...,
     serdes: SerDes | None = ...,
     handler_serdes: SerDes | None = ...,
+    input_type: Any = ...,
     replay_logging: ReplayLogging = ...,
     checkpointing: CheckpointingMode = ...,
     deadline_margin: AnyDuration | None = ...,
     inline_wait: AnyDuration | None = ...,
     on_error: Callable[[Exception], None] | None = ...,
+    plugins: Sequence[PluginFactory] = ...,
+    logger: Any = ...,
 ) -> DurableHandler[P, R]: ...
 
 
@@ -137,11 +149,14 @@ def durable_execution(
     client: ServiceClient | None = None,
     serdes: SerDes | None = None,
     handler_serdes: SerDes | None = None,
+    input_type: Any = None,
     replay_logging: ReplayLogging = ReplayLogging.SUPPRESS_ALL,
     checkpointing: CheckpointingMode = CheckpointingMode.BATCHED,
     deadline_margin: AnyDuration | None = None,
     inline_wait: AnyDuration | None = None,
     on_error: Callable[[Exception], None] | None = None,
+    plugins: Sequence[PluginFactory] = (),
+    logger: Any = None,
 ) -> Any:
     """Make an async function ``fn(event, ctx)`` a durable function.
 
@@ -150,8 +165,11 @@ def durable_execution(
 
     Args:
         client: the durable execution service; by default AWS, through boto3.
-        serdes: for operations that are given none of their own; by default lossless JSON.
+        serdes: for operations that are given none of their own; by default that of ``set_default_serdes``, else
+            lossless JSON.
         handler_serdes: for the handler's input and result; by default plain JSON.
+        input_type: what the input comes as; by default the annotation of the function's first parameter, if it can
+            be converted to and no *handler_serdes* is given (see docs/data.md).
         replay_logging: what contexts log while they replay; by default nothing.
         checkpointing: when the code goes on after something was recorded.
         deadline_margin: how long before Lambda ends the invocation it is brought to rest: running steps are cut
@@ -160,9 +178,13 @@ def durable_execution(
             time allows; by default every one suspends.
         on_error: called with the exception that fails the execution, before the answer; never with a suspension.
             What it raises is logged.
+        plugins: factories ``create_plugin(info) -> plugin``, called once per invocation; see
+            ``durable_trio.plugins``. Those that the environment names come on top.
+        logger: a structlog logger or a ``logging.Logger`` to log with, for ``ctx.logger``, the loggers of steps
+            and the runtime's own lines; by default lines on standard output.
 
     Raises:
-        ConfigurationError: *fn* is not async.
+        ConfigurationError: *fn* is not async, or nothing can be converted to *input_type*.
         ValidationError: an option is not what it should be.
     """
     if client is not None and not isinstance(client, ServiceClient):
@@ -177,17 +199,26 @@ def durable_execution(
     if on_error is not None:
         check_callable("on_error", on_error)
     options = HandlerOptions(
-        serdes=serdes or json_serdes(),
+        serdes=serdes or default_serdes(),
         handler_serdes=handler_serdes or plain_json,
+        input_serdes=None
+        if input_type is None
+        else type_serdes(input_type, handler_serdes or plain_json, "input_type"),
         replay_logging=_member("replay_logging", ReplayLogging, replay_logging),
         checkpointing=_member("checkpointing", CheckpointingMode, checkpointing),
         deadline_margin_seconds=_seconds("deadline_margin", deadline_margin),
         inline_wait_seconds=_seconds("inline_wait", inline_wait) or 0.0,
         on_error=on_error,
+        plugins=_factories(plugins),
+        logger=checked_logger(logger),
     )
 
     def decorate(function: Any) -> DurableHandler[Any, Any]:
-        return DurableHandler(_async_function(function), options=options, client=client)
+        function = _async_function(function)
+        own = options
+        if input_type is None and handler_serdes is None:
+            own = replace(options, input_serdes=input_serdes(function))
+        return DurableHandler(function, options=own, client=client)
 
     return decorate if fn is None else decorate(fn)
 
@@ -209,6 +240,14 @@ def _member(argument: str, enum: type[EnumT], value: str) -> EnumT:
         return enum(value)
     except ValueError:
         raise ValidationError(f"{argument} must be one of {', '.join(enum)}, not {value!r}") from None
+
+
+def _factories(plugins: Sequence[PluginFactory]) -> tuple[PluginFactory, ...]:
+    if isinstance(plugins, str) or not isinstance(plugins, Iterable):
+        raise ValidationError(f"plugins must be a sequence of functions create_plugin(info), not {plugins!r}")
+    for factory in plugins:
+        check_callable("a member of plugins", factory)
+    return tuple(plugins)
 
 
 def _seconds(argument: str, value: object) -> float | None:

@@ -24,7 +24,6 @@ from durable_trio import (
     StepSemantics,
     durable_execution,
     exponential_backoff,
-    json_serdes,
 )
 
 ASK_AGAIN = exponential_backoff(
@@ -49,8 +48,8 @@ async def handler(batch: Batch, ctx: DurableContext) -> Summary:
     ctx.logger.info("priced", customers=len(bills), rejected=len(checked["rejected"]))
 
     # From here on it may take days. If nobody answers within two, CallbackTimeoutError is raised.
-    approval: Approval = await ctx.wait_for_callback(
-        desk.ask_for_approval, bills, name="approval", timeout=Duration.days(2), serdes=json_serdes()
+    approval = await ctx.wait_for_callback(
+        desk.ask_for_approval, bills, name="approval", timeout=Duration.days(2), result_type=Approval
     )
     summary: Summary = {
         "batch": batch["batch"],

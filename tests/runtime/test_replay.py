@@ -478,7 +478,7 @@ async def test_what_a_line_says(autojump_clock: MockClock, capsys: pytest.Captur
     lines = {line["message"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     assert set(lines) == {"in child", "in step", "at root"}
     assert all(
-        line["executionArn"] and line["requestId"] and line["level"] == "info" for line in lines.values()
+        line["executionArn"] and line["requestId"] and line["level"] == "INFO" for line in lines.values()
     )
     assert lines["in child"]["tenant"] == "blue"
     assert lines["in child"]["parentId"] == finished.named("inner").id
