@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from durable_trio._protocol import limits
-from durable_trio._protocol.operation import ErrorObject, OperationRecord, OperationType
 from durable_trio._protocol.wire import (
     Dialect,
     WireError,
@@ -26,6 +25,9 @@ from durable_trio._protocol.wire import (
     encode_error,
     encode_operation,
 )
+
+if TYPE_CHECKING:
+    from durable_trio._protocol.operation import ErrorObject, OperationRecord
 
 
 class NotDurableError(ValueError):
@@ -169,11 +171,3 @@ def decode_outcome(response: object) -> Outcome:
 def response_fits(outcome: Outcome) -> bool:
     """Tell whether the encoded response is within what Lambda lets a function return."""
     return len(json.dumps(encode_outcome(outcome)).encode()) <= limits.MAX_RESPONSE_BYTES
-
-
-def execution_input(operations: tuple[OperationRecord, ...], execution_id: str) -> OperationRecord | None:
-    """Find the EXECUTION operation among *operations*."""
-    for record in operations:
-        if record.type is OperationType.EXECUTION and record.id == execution_id:
-            return record
-    return None

@@ -7,7 +7,7 @@ runs, so that no exception of the user's is ever wrapped in a group by a nursery
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from durable_trio._runtime.node import ContextNode
     from durable_trio._runtime.supervisor import Supervisor
+
+T = TypeVar("T")
 
 
 async def run_context_here(node: ContextNode, body: Callable[[], Awaitable[Any]]) -> Any:
@@ -33,18 +35,25 @@ async def run_context_here(node: ContextNode, body: Callable[[], Awaitable[Any]]
         node.owner = None
 
 
-async def join_actors(supervisor: Supervisor, *actors: Callable[[], Awaitable[None]]) -> None:
-    """Run each of *actors* in a task of its own, and return when all have ended.
+async def run_in_actor(supervisor: Supervisor, run: Callable[[], Awaitable[T]]) -> T:
+    """Run *run* in a task of its own, join it, and return its value or raise its ``Exception`` as it is."""
+    values: list[T] = []
+    errors: list[Exception] = []
 
-    Their outcomes are their own business: an ``Exception`` that leaves an actor is a bug.
-    """
+    async def actor() -> None:
+        try:
+            values.append(await run())
+        except Exception as error:  # noqa: BLE001  # carried over to the parent's task
+            errors.append(error)
+
     join = Join(supervisor)
-    for _ in actors:
-        join.child_started()
+    join.child_started()
     with join:
         async with trio.open_nursery() as nursery:
-            for actor in actors:
-                nursery.start_soon(run_counted, join, actor)
+            nursery.start_soon(run_counted, join, actor)
+    if errors:
+        raise errors[0]
+    return values[0]
 
 
 async def run_counted(join: Join, actor: Callable[[], Awaitable[None]]) -> None:

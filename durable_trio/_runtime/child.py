@@ -28,7 +28,7 @@ from durable_trio._protocol.replay import (
     ReplayChildren,
     decide_context,
 )
-from durable_trio._runtime.actor import join_actors, run_context_here
+from durable_trio._runtime.actor import run_context_here, run_in_actor
 from durable_trio._runtime.bodies import call_context_body, closed_on_error
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
@@ -115,19 +115,7 @@ class ContextOperation(Operation[T_co]):
 
     async def _run_actor(self, run: Callable[[], Awaitable[T_co]]) -> T_co:
         """Run the body in an actor; map items, which are in an actor already, run it where they are."""
-        outcome: list[T_co] = []
-        errors: list[Exception] = []
-
-        async def actor() -> None:
-            try:
-                outcome.append(await run())
-            except Exception as error:  # noqa: BLE001  # carried over to the parent's task
-                errors.append(error)
-
-        await join_actors(self.invocation.supervisor, actor)
-        if errors:
-            raise errors[0]
-        return outcome[0]
+        return await run_in_actor(self.invocation.supervisor, run)
 
     async def _run_body(self, child: ContextNode, *, must_start: bool) -> T_co:
         writer = self.invocation.writer
@@ -225,7 +213,7 @@ class ChildContext(ContextOperation[T_co]):
 class VirtualContext(Operation[T_co]):
     """A namespace without a record of its own."""
 
-    __slots__ = ("_args", "_body", "_child", "_error_mapper")
+    __slots__ = ("_args", "_body", "_error_mapper")
 
     kind: ClassVar[str] = "virtual context"
     _tells_time: ClassVar[bool] = False
@@ -244,7 +232,6 @@ class VirtualContext(Operation[T_co]):
         self._body = body
         self._args = args
         self._error_mapper = error_mapper
-        self._child: ContextNode | None = None
 
     def was_settled(self) -> bool:
         """Its past is that of its operations: it is asked again when they are through."""
@@ -255,22 +242,20 @@ class VirtualContext(Operation[T_co]):
         child = ContextNode(
             self.invocation, prefix=self.id, parent_id=self._node.parent_id, parent=self._node
         )
-        outcome: list[T_co] = []
-        errors: list[Exception] = []
+        context = self.invocation.context_for(child)
 
-        async def actor() -> None:
-            context = self.invocation.context_for(child)
-            try:
-                value = await run_context_here(
-                    child, lambda: call_context_body(self._body, context, *self._args)
-                )
-                outcome.append(value)
-            except Exception as error:  # noqa: BLE001  # carried over to the parent's task
-                errors.append(error)
+        async def body() -> T_co:
+            value: T_co = await run_context_here(
+                child, lambda: call_context_body(self._body, context, *self._args)
+            )
+            return value
 
-        await join_actors(self.invocation.supervisor, actor)
-        if not child.is_replaying:
-            self._node.entering(None)
-        if errors:
-            raise errors[0] if self._error_mapper is None else self._error_mapper(errors[0])
-        return outcome[0]
+        try:
+            return await run_in_actor(self.invocation.supervisor, body)
+        except Exception as error:
+            if self._error_mapper is None or is_fatal(error):
+                raise
+            raise self._error_mapper(error) from None
+        finally:
+            if not child.is_replaying:
+                self._node.entering(None)

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
         ErrorObject,
         OperationAction,
         OperationRecord,
-        OperationType,
         UpdateOptions,
     )
     from durable_trio._runtime.invocation import Invocation
@@ -398,17 +397,3 @@ class Operation(ABC, Generic[T_co]):
                 " under a new version, and decide by recorded values only."
             )
         )
-
-
-def identity_of(
-    node: ContextNode, type_: OperationType, sub_type: str, name: str | None, *, is_default_name: bool = False
-) -> Identity:
-    """Take the next id of *node* for an operation of this kind."""
-    return Identity(
-        id=node.next_operation_id(),
-        type=type_,
-        sub_type=sub_type,
-        name=name,
-        parent_id=node.parent_id,
-        is_default_name=is_default_name,
-    )

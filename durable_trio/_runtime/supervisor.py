@@ -169,11 +169,6 @@ class Supervisor:
         """Tell whether the invocation is to answer PENDING."""
         return self.suspend_reason is not None
 
-    @property
-    def is_over(self) -> bool:
-        """Tell whether the handler is through; whatever is left is clean-up."""
-        return self._is_over
-
     def suspend(self, reason: str) -> None:
         """Cancel the handler; the invocation will answer PENDING."""
         if not self.is_suspended:

@@ -19,7 +19,6 @@ from durable_trio._protocol.envelope import (
     decode_outcome,
     encode_invocation,
     encode_outcome,
-    execution_input,
     response_fits,
 )
 from durable_trio._protocol.operation import (
@@ -30,6 +29,7 @@ from durable_trio._protocol.operation import (
     OperationType,
     StepDetails,
 )
+from durable_trio._protocol.state import ExecutionState
 from durable_trio._protocol.wire import WireError
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:orders:$LATEST/durable-execution/order-1/e2f1"
@@ -96,9 +96,14 @@ def test_an_event_is_read_and_written_with_the_members_of_the_service() -> None:
 def test_the_execution_is_the_last_part_of_the_arn() -> None:
     """The input is found by the ARN's last segment, whatever else the state holds."""
     assert INVOCATION.execution_id == "e2f1"
-    assert execution_input(INVOCATION.operations, "e2f1") == INVOCATION.operations[0]
-    assert execution_input(INVOCATION.operations[1:], "e2f1") is None
-    assert execution_input(INVOCATION.operations, "s1") is None
+    for operations, arn, expected in (
+        (INVOCATION.operations, INVOCATION.durable_execution_arn, INVOCATION.operations[0]),
+        (INVOCATION.operations[1:], INVOCATION.durable_execution_arn, None),
+        (INVOCATION.operations, "arn/s1", None),
+    ):
+        state = ExecutionState(arn)
+        state.load(operations)
+        assert state.execution == expected
 
 
 @pytest.mark.parametrize(
