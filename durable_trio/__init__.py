@@ -3,6 +3,8 @@
 An SDK and runtime for AWS Lambda durable functions. Start with ``durable_execution`` and ``DurableContext``.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from durable_trio._protocol.operation import ErrorObject, OperationStatus, OperationType
 from durable_trio._runtime.callback import Callback
 from durable_trio._runtime.context import DurableContext
@@ -37,9 +39,11 @@ from durable_trio.exceptions import (
     CallbackTimeoutError,
     CheckpointError,
     ChildContextError,
+    CompensationError,
     ConfigurationError,
     ContextUseError,
     DurableError,
+    DurableTimeoutError,
     ExecutionError,
     GetStateError,
     InvalidTokenError,
@@ -62,6 +66,7 @@ from durable_trio.exceptions import (
 )
 from durable_trio.handler import DurableHandler, durable_execution
 from durable_trio.identifiers import CallbackId, ExecutionArn, OperationId, uuid_from_operation
+from durable_trio.restarts import RestartIntensity
 from durable_trio.retries import (
     Jitter,
     RetryPresets,
@@ -86,7 +91,16 @@ from durable_trio.serdes import (
     set_default_serdes,
     staged,
 )
+from durable_trio.settled import Outcome
 from durable_trio.step_context import StepContext, current_step
+
+if TYPE_CHECKING:
+    from durable_trio._runtime.durable_deadline import DurableDeadline
+    from durable_trio._runtime.nursery import DurableNursery
+    from durable_trio._runtime.nursery_handle import NurseryHandle
+    from durable_trio._runtime.saga import Saga
+    from durable_trio._runtime.saga_report import Compensation, CompensationReport
+    from durable_trio._runtime.shield import Shield
 
 __all__ = [
     "BatchItem",
@@ -105,13 +119,19 @@ __all__ = [
     "CheckpointingMode",
     "ChildConfig",
     "ChildContextError",
+    "Compensation",
+    "CompensationError",
+    "CompensationReport",
     "CompletionConfig",
     "CompletionReason",
     "ConfigurationError",
     "ContextUseError",
     "DurableContext",
+    "DurableDeadline",
     "DurableError",
     "DurableHandler",
+    "DurableNursery",
+    "DurableTimeoutError",
     "Duration",
     "ErrorObject",
     "ExecutionArn",
@@ -127,22 +147,27 @@ __all__ = [
     "MapError",
     "NestingType",
     "NonDeterministicExecutionError",
+    "NurseryHandle",
     "Operation",
     "OperationCancelledError",
     "OperationError",
     "OperationId",
     "OperationStatus",
     "OperationType",
+    "Outcome",
     "ParallelConfig",
     "ReplayLogging",
+    "RestartIntensity",
     "RetryPresets",
     "RetryStrategy",
     "RetryableSerDesError",
+    "Saga",
     "SerDes",
     "SerDesError",
     "SerdesContext",
     "ServiceClient",
     "ServiceError",
+    "Shield",
     "SizeLimitError",
     "Stage",
     "StatePage",
@@ -180,3 +205,22 @@ __all__ = [
     "timestamp_from_execution",
     "uuid_from_operation",
 ]
+
+# What ``ctx`` gives to ``async with``: loaded with its first use, since importing the SDK is part of a cold start.
+_ON_DEMAND = {
+    "Compensation": "saga_report",
+    "CompensationReport": "saga_report",
+    "DurableDeadline": "durable_deadline",
+    "DurableNursery": "nursery",
+    "NurseryHandle": "nursery_handle",
+    "Saga": "saga",
+    "Shield": "shield",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"durable_trio._runtime.{_ON_DEMAND[name]}"), name)

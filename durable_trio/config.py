@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from durable_trio.conditions import WaitStrategy
+    from durable_trio.restarts import RestartIntensity
     from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
 
@@ -247,6 +248,8 @@ class MapConfig:
     serdes: SerDes | None = None
     summary: Callable[[Any], str] | None = None
     batch: ItemBatcher | None = None
+    item_retry: RetryStrategy | None = None
+    restart_intensity: RestartIntensity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,8 @@ class ParallelConfig:
     result_type: Any = None
     serdes: SerDes | None = None
     summary: Callable[[Any], str] | None = None
+    item_retry: RetryStrategy | None = None
+    restart_intensity: RestartIntensity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ The names of these classes are recorded in executions as error types. They are c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
@@ -30,6 +30,7 @@ __all__ = [
     "CallbackTimeoutError",
     "CheckpointError",
     "ChildContextError",
+    "CompensationError",
     "ConfigurationError",
     "ContextUseError",
     "DurableError",
@@ -158,6 +159,18 @@ class CallbackTimeoutError(CallbackError):
 
 class CallbackSubmitterError(CallbackError):
     """The submitter of ``wait_for_callback`` failed, and its retry strategy gave up."""
+
+
+class CompensationError(OperationError):
+    """Compensations of a saga failed. Its ``__cause__`` is the error that the saga was to undo, if there was one.
+
+    Attributes:
+        report: what was undone, and what was not (a ``CompensationReport``).
+    """
+
+    def __init__(self, message: str, *, report: Any = None, **recorded: Any) -> None:
+        super().__init__(message, **recorded)
+        self.report = report
 
 
 class OperationCancelledError(DurableError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import trio
 
 from durable_trio._runtime.bodies import is_async_function
+from durable_trio._runtime.garbage import fewer_full_collections
 from durable_trio._runtime.invocation import run_invocation
 from durable_trio._runtime.options import HandlerOptions
 from durable_trio._runtime.replay_logger import checked_logger
@@ -69,7 +70,8 @@ class DurableHandler(Generic[P, R]):
             raise ConfigurationError(
                 "a durable handler cannot be called inside a Trio run: await handler.invoke(event, context)"
             )
-        return trio.run(self.invoke, event, lambda_context)
+        with fewer_full_collections():
+            return trio.run(self.invoke, event, lambda_context)
 
     async def invoke(
         self, event: Any, lambda_context: Any = None, *, client: ServiceClient | None = None

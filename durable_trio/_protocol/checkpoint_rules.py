@@ -29,6 +29,7 @@ from durable_trio._protocol.operation import (
     UpdateOptions,
     WaitOptions,
 )
+from durable_trio._protocol.quotas import DEFAULT_QUOTAS, Quotas
 from durable_trio._protocol.refusals import RefusedError
 from durable_trio._protocol.wire import encode_error
 
@@ -71,7 +72,9 @@ class Move:
     status: OperationStatus
 
 
-def plan_updates(record: ExecutionRecord, updates: Sequence[OperationUpdate]) -> list[Move]:
+def plan_updates(
+    record: ExecutionRecord, updates: Sequence[OperationUpdate], quotas: Quotas = DEFAULT_QUOTAS
+) -> list[Move]:
     """Check *updates* against *record* and say where each leads; changes nothing.
 
     Raises:
@@ -80,9 +83,13 @@ def plan_updates(record: ExecutionRecord, updates: Sequence[OperationUpdate]) ->
     planner = _Planner(record)
     for index, update in enumerate(updates):
         check_members(update)
+        _check_quota(record, update, quotas)
         if update.type is OperationType.EXECUTION and index != len(updates) - 1:
             raise RefusedError("an EXECUTION update must be the last of its request, and the only one")
         planner.add(update)
+    most = quotas.max_operations
+    if most is not None and len(record) - 1 + planner.new_count > most:
+        raise RefusedError(f"an execution may have at most {most} operations")
     return planner.moves
 
 
@@ -95,6 +102,11 @@ class _Planner:
         self._started: dict[str, Identity] = {}
         self._statuses: dict[str, OperationStatus] = {}
         self._actions: dict[str, list[OperationAction]] = {}
+
+    @property
+    def new_count(self) -> int:
+        """How many operations the request makes."""
+        return len(self._started)
 
     def add(self, update: OperationUpdate) -> None:
         if update.type is OperationType.EXECUTION:
@@ -220,6 +232,25 @@ def _check_data(update: OperationUpdate, where: str) -> None:
         raise RefusedError(f"RETRY {where} must have either an Error or a Payload")
 
 
+def _check_quota(record: ExecutionRecord, update: OperationUpdate, quotas: Quotas) -> None:
+    if update.payload is None:
+        return
+    if update.type is OperationType.EXECUTION:
+        most = quotas.execution_payload_bytes(is_asynchronous=record.identity.is_asynchronous)
+    elif update.type is OperationType.CHAINED_INVOKE:
+        most = quotas.asynchronous_payload_bytes
+    else:
+        most = quotas.operation_payload_bytes
+    # A character has at most 4 bytes: most payloads need not be encoded to know that they are small enough.
+    if len(update.payload) * 4 <= most:
+        return
+    size = len(update.payload.encode("utf-8", "surrogatepass"))
+    if size > most:
+        raise RefusedError(
+            f"Payload of {update.type} operation {update.id!r} must be at most {most} bytes, not {size}"
+        )
+
+
 def _check_options(update: OperationUpdate, where: str) -> None:
     options, expected = update.options, _OPTIONS[update.type]
     if options is not None and (expected is None or not isinstance(options, expected)):
@@ -244,8 +275,10 @@ def _check_options(update: OperationUpdate, where: str) -> None:
             _check_range("CallbackOptions.HeartbeatTimeoutSeconds", heartbeat, 0, most, where)
         case ChainedInvokeOptions(function_name, tenant_id):
             _check_range("length of FunctionName", len(function_name), 1, limits.MAX_NAME_LENGTH, where)
-            if tenant_id is not None:
-                _check_range("length of TenantId", len(tenant_id), 1, limits.MAX_TENANT_ID_LENGTH, where)
+            if tenant_id is not None and limits.TENANT_ID.fullmatch(tenant_id) is None:
+                raise RefusedError(
+                    f"TenantId {where} must be 1 to 256 of [a-zA-Z0-9._:/=+-@ ], not {tenant_id!r}"
+                )
         case ContextOptions():
             pass
 

@@ -24,6 +24,8 @@ from durable_trio._protocol.execution_status import (
 )
 from durable_trio._protocol.function_moves import ChainTarget, apply_move
 from durable_trio._protocol.opaque import checkpoint_token, token_sequence
+from durable_trio._protocol.pausing import enter_pause
+from durable_trio._protocol.quotas import DEFAULT_QUOTAS, Quotas
 from durable_trio._protocol.refusals import RefusalReason, RefusedError
 
 if TYPE_CHECKING:
@@ -42,11 +44,13 @@ MAX_REMEMBERED_ANSWERS: Final = 256
 class CheckpointAnswer:
     """What a checkpoint is answered with.
 
-    No *token*: the execution is over. *operations* are in order of change.
+    No *token*: the execution is over or paused. *operations* are in order of change.
     """
 
     token: str | None
     operations: tuple[OperationRecord, ...]
+    shown_before: int
+    """The number of the change up to which the function had been shown everything before."""
     is_repeated: bool = False
 
 
@@ -61,7 +65,7 @@ def check_token(record: ExecutionRecord, token: str) -> int:
         raise RefusedError(
             "Invalid checkpoint token: it is not one of this execution", RefusalReason.INVALID_TOKEN
         )
-    if record.status is not ExecutionStatus.RUNNING:
+    if record.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSING):
         raise RefusedError(
             f"Invalid checkpoint token: the execution is {record.status}", RefusalReason.INVALID_TOKEN
         )
@@ -77,8 +81,11 @@ def apply_checkpoint(
     updates: Sequence[OperationUpdate],
     now: int,
     chain: ChainTarget,
+    quotas: Quotas = DEFAULT_QUOTAS,
 ) -> CheckpointAnswer:
     """Record *updates* and answer with every change the invocation has not been shown.
+
+    An execution that is to be paused is, from then on.
 
     Raises:
         RefusedError: the token is not the current one, or an update breaks a rule; *record* is unchanged.
@@ -89,21 +96,25 @@ def apply_checkpoint(
     if repeated is not None:
         return repeated
     sequence = check_token(record, token)
-    moves = plan_updates(record, updates)
+    moves = plan_updates(record, updates, quotas)
 
     shown_before = record.shown_change
     for move in moves:
         apply_move(record, move, now, chain)
-    if record.status is ExecutionStatus.RUNNING:
+    if not record.status.is_closed:
         record.token_sequence += 1
     if updates and record.active is not None:
         record.active = replace(record.active, has_progress=True)
+    if record.status is ExecutionStatus.PAUSING and record.active is not None:
+        record.active = replace(record.active, is_withheld=True)
+        enter_pause(record, now)
     operations = tuple(entry.operation for entry in record.unseen())
     record.mark_shown()
-    answer = RememberedAnswer(sequence, client_token, now, shown_before, record.status.is_closed)
+    is_last = record.status is not ExecutionStatus.RUNNING
+    answer = RememberedAnswer(sequence, client_token, now, shown_before, is_last)
     _forget_old(record, now)
     record.remember(answer)
-    return CheckpointAnswer(_next_token(record, answer), operations)
+    return CheckpointAnswer(_next_token(record, answer), operations, shown_before)
 
 
 def _next_token(record: ExecutionRecord, answer: RememberedAnswer) -> str | None:
@@ -117,7 +128,7 @@ def _remembered(record: ExecutionRecord, token: str, client_token: str, now: int
         return None
     # What changed later is in it too: the client merges it, and is shown it again.
     operations = tuple(entry.operation for entry in record.changed_after(answer.shown_before))
-    return CheckpointAnswer(_next_token(record, answer), operations, is_repeated=True)
+    return CheckpointAnswer(_next_token(record, answer), operations, answer.shown_before, is_repeated=True)
 
 
 def _is_old(answer: RememberedAnswer, now: int) -> bool:
@@ -125,7 +136,11 @@ def _is_old(answer: RememberedAnswer, now: int) -> bool:
 
 
 def _forget_old(record: ExecutionRecord, now: int) -> None:
-    for sequence, answer in list(record.answers.items()):
-        if len(record.answers) < MAX_REMEMBERED_ANSWERS and not _is_old(answer, now):
+    # They are in order of age: the first one to stay ends the search. Normally that is the first of all.
+    forgotten: list[int] = []
+    for sequence, answer in record.answers.items():
+        if len(record.answers) - len(forgotten) < MAX_REMEMBERED_ANSWERS and not _is_old(answer, now):
             break
+        forgotten.append(sequence)
+    for sequence in forgotten:
         del record.answers[sequence]

@@ -47,14 +47,31 @@ class ExecutionClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingChanged:
+    """The execution was paused or resumed."""
+
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
 class ChainedInvokeStarted:
-    """Another function is to be called, on behalf of *operation_id*, as execution *arn*."""
+    """Another function is to be called, on behalf of *operation_id*, as execution *arn*.
+
+    A function that is not durable has no executions; *arn* then only names the call.
+    """
 
     operation_id: str
     arn: ExecutionArn
     input_payload: str
+    tenant_id: str | None = None
+    is_durable: bool = True
 
 
 Effect: TypeAlias = (
-    OperationChanged | InvocationStarted | InvocationEnded | ExecutionClosed | ChainedInvokeStarted
+    OperationChanged
+    | InvocationStarted
+    | InvocationEnded
+    | ExecutionClosed
+    | StandingChanged
+    | ChainedInvokeStarted
 )

@@ -6,6 +6,7 @@ first, then apply*. A refused request leaves it untouched. The modules beside th
 
 - ``checkpointing``: what the function asks for (rules in ``checkpoint_rules``);
 - ``service_moves``: what the service does on its own: timers, callbacks, chained invokes, stop;
+- ``pausing``: pause and resume;
 - ``invocation_rules``: when the function is called, and what its answer means;
 - ``pages``: which operations a function is shown.
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from durable_trio._protocol.effects import Effect, ExecutionClosed, OperationChanged
+from durable_trio._protocol.effects import Effect, ExecutionClosed, OperationChanged, StandingChanged
 from durable_trio._protocol.execution_status import CLOSED_STATUSES, ExecutionStatus
 from durable_trio._protocol.history import EventDetails, EventType, HistoryEvent, event_type
 from durable_trio._protocol.operation import (
@@ -58,16 +59,40 @@ class ExecutionIdentity:
     execution_timeout_seconds: int
     retention_days: int
     parent: ParentOperation | None = None
+    tenant_id: str | None = None
+    is_asynchronous: bool = False
+    """Nobody waits for the result: other limits hold for its size."""
+    is_durable: bool = True
+    """Its function checkpoints. If not, this is one call of a function, kept so that it is not lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveInvocation:
-    """The invocation that runs now; ``has_progress`` tells whether it has recorded anything."""
+    """The invocation that runs now.
+
+    ``has_progress`` tells whether it has recorded anything, ``is_withheld`` that a pause has taken its token away.
+    """
 
     request_id: str
     number: int
     started_at: int
     has_progress: bool = False
+    is_withheld: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That an execution is paused, or is to be.
+
+    *timeout_left* is how many milliseconds of its time-out were left when it was, if that is paused too;
+    *is_call_owed* that something has happened for which the function would have been called.
+    """
+
+    requested_at: int
+    reason: str | None = None
+    pauses_timeout: bool = True
+    timeout_left: int | None = None
+    is_call_owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +104,7 @@ class RememberedAnswer:
     answered_at: int
     shown_before: int
     is_last: bool
-    """The checkpoint closed the execution: there was no token in the answer."""
+    """There was no token in the answer: the checkpoint closed the execution, or found that it is to be paused."""
 
 
 @dataclass(slots=True)
@@ -125,6 +150,9 @@ class ExecutionRecord:
     invalid_pendings_in_row: int = 0
     is_invocation_due: bool = False
     active: ActiveInvocation | None = None
+    pause: Pause | None = None
+    requests: dict[str, int] = field(default_factory=dict)
+    """When which request to pause or resume came, for as long as a repetition is recognised."""
 
     timers: TimerTable = field(default_factory=TimerTable)
     answers: dict[int, RememberedAnswer] = field(default_factory=dict)
@@ -239,10 +267,15 @@ class ExecutionRecord:
 
         Not while one is active: it is shown the change by its next checkpoint, or found to have missed it when
         it answers PENDING. And not while a timer runs that will ask, after a failed invocation for example.
+        While the execution is paused, the invocation is owed.
         """
         is_timed = TimerKey(TimerKind.INVOCATION_DUE) in self.timers
-        if self.status is ExecutionStatus.RUNNING and self.active is None and not is_timed:
+        if self.active is not None or is_timed:
+            return
+        if self.status is ExecutionStatus.RUNNING:
             self.is_invocation_due = True
+        elif self.pause is not None:
+            self.pause = replace(self.pause, is_call_owed=True)
 
     def close(
         self,
@@ -258,6 +291,7 @@ class ExecutionRecord:
         self.result = result
         self.error = error
         self.is_invocation_due = False
+        self.pause = None
         # Every token handed out so far is spent.
         self.token_sequence += 1
         for timer in list(self.timers):
@@ -271,6 +305,10 @@ class ExecutionRecord:
             EventDetails(result=result, error=error),
         )
         self.tell(ExecutionClosed(status))
+
+    def changed(self) -> None:
+        """Have the record's own standing stored, although nothing else about it has changed."""
+        self.tell(StandingChanged(self.status))
 
     def take_changes(self) -> Changes:
         """Return what changed since this was last called."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from durable_trio._protocol.effects import ChainedInvokeStarted
@@ -40,8 +40,17 @@ if TYPE_CHECKING:
     from durable_trio._protocol.checkpoint_rules import Move
     from durable_trio._protocol.execution_record import ExecutionRecord
 
-ChainTarget: TypeAlias = "Callable[[ChainedInvokeOptions], ExecutionArn | None]"
-"""Names the execution that a chained invoke is to start; None if there is no such function."""
+
+@dataclass(frozen=True, slots=True)
+class ChainedTarget:
+    """What a chained invoke calls: the execution to be started, or the call of a function that is not durable."""
+
+    arn: ExecutionArn
+    is_durable: bool = True
+
+
+ChainTarget: TypeAlias = "Callable[[ChainedInvokeOptions], ChainedTarget | None]"
+"""Says what a chained invoke is to call; None if there is no such function."""
 
 
 def apply_move(record: ExecutionRecord, move: Move, now: int, chain: ChainTarget) -> None:
@@ -136,7 +145,7 @@ def _move_timers(record: ExecutionRecord, update: OperationUpdate, now: int) -> 
 
 
 def _event_details(
-    update: OperationUpdate, operation: OperationRecord, target: ExecutionArn | None
+    update: OperationUpdate, operation: OperationRecord, target: ChainedTarget | None
 ) -> EventDetails:
     match operation.details:
         case StepDetails(attempt) if update.action is not OperationAction.START:
@@ -160,14 +169,14 @@ def _event_details(
                 input=update.payload,
                 function_name=update.options.function_name,
                 tenant_id=update.options.tenant_id,
-                executed_version=target.version if target else None,
-                durable_execution_arn=str(target) if target else None,
+                executed_version=target.arn.version if target else None,
+                durable_execution_arn=str(target.arn) if target and target.is_durable else None,
             )
         case _:
             return EventDetails(result=update.payload, error=update.error)
 
 
-def _chain_target(update: OperationUpdate, chain: ChainTarget) -> ExecutionArn | None:
+def _chain_target(update: OperationUpdate, chain: ChainTarget) -> ChainedTarget | None:
     if not isinstance(update.options, ChainedInvokeOptions):
         return None
     return chain(update.options)
@@ -177,13 +186,16 @@ def _start_chained(
     record: ExecutionRecord,
     update: OperationUpdate,
     operation: OperationRecord,
-    target: ExecutionArn | None,
+    target: ChainedTarget | None,
     now: int,
 ) -> None:
-    if target is not None:
-        record.tell(ChainedInvokeStarted(operation.id, target, update.payload or ""))
-        return
     assert isinstance(update.options, ChainedInvokeOptions)  # noqa: S101  # plan_updates saw to it
+    if target is not None:
+        tenant_id, payload = update.options.tenant_id, update.payload or ""
+        record.tell(
+            ChainedInvokeStarted(operation.id, target.arn, payload, tenant_id, is_durable=target.is_durable)
+        )
+        return
     error = ErrorObject(
         message=f"Function not found: {update.options.function_name}", type="ResourceNotFoundException"
     )

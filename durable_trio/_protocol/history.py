@@ -53,6 +53,8 @@ class EventType(StrEnum):
     CHAINED_INVOKE_TIMED_OUT = "ChainedInvokeTimedOut"
     CHAINED_INVOKE_STOPPED = "ChainedInvokeStopped"
     INVOCATION_COMPLETED = "InvocationCompleted"
+    EXECUTION_PAUSED = "ExecutionPaused"
+    EXECUTION_RESUMED = "ExecutionResumed"
 
 
 _PREFIXES: Final[Mapping[OperationType, str]] = {
@@ -120,6 +122,10 @@ class EventDetails:
     started_at: int | None = None
     ended_at: int | None = None
     request_id: str | None = None
+    pause_requested_at: int | None = None
+    resume_requested_at: int | None = None
+    reason: str | None = None
+    pauses_timeout: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,7 @@ def truncate(event: HistoryEvent) -> HistoryEvent:
         input=None if details.input is None else "",
         result=None if details.result is None else "",
         error=None if details.error is None else ErrorObject(),
+        reason=None if details.reason is None else "",
     )
     return replace(event, details=empty, is_truncated=True)
 
@@ -183,6 +190,8 @@ MEMBERS: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.CHAINED_INVOKE_TIMED_OUT: (_ERROR,),
     EventType.CHAINED_INVOKE_STOPPED: (_ERROR,),
     EventType.INVOCATION_COMPLETED: ("StartTimestamp", "EndTimestamp", "RequestId", _ERROR_IF_ANY),
+    EventType.EXECUTION_PAUSED: ("PauseRequestTimestamp", "Reason", "ExecutionTimeoutPaused"),
+    EventType.EXECUTION_RESUMED: ("ResumeRequestTimestamp", "Reason"),
 }
 
 _PLAIN_FIELDS: Final[Mapping[str, str]] = {
@@ -196,13 +205,21 @@ _PLAIN_FIELDS: Final[Mapping[str, str]] = {
     "ExecutedVersion": "executed_version",
     "DurableExecutionArn": "durable_execution_arn",
     "RequestId": "request_id",
+    "ExecutionTimeoutPaused": "pauses_timeout",
 }
 _INSTANT_FIELDS: Final[Mapping[str, str]] = {
     "ScheduledEndTimestamp": "scheduled_end_at",
     "StartTimestamp": "started_at",
     "EndTimestamp": "ended_at",
+    "PauseRequestTimestamp": "pause_requested_at",
+    "ResumeRequestTimestamp": "resume_requested_at",
 }
-_DATA_FIELDS: Final[Mapping[str, str]] = {"Input": "input", "Result": "result", "Error": "error"}
+_DATA_FIELDS: Final[Mapping[str, str]] = {
+    "Input": "input",
+    "Result": "result",
+    "Error": "error",
+    "Reason": "reason",
+}
 
 
 def encode_event(event: HistoryEvent, dialect: Dialect) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from durable_trio._protocol.lifecycle import is_waiting_for_service
 from durable_trio._protocol.opaque import checkpoint_token
 from durable_trio._protocol.operation import ErrorObject, OperationStatus
 from durable_trio._protocol.pages import PageLimits, state_page
+from durable_trio._protocol.pausing import enter_pause
 from durable_trio._protocol.timer_table import TimerKind
 
 NOTHING_PENDING = ErrorObject(
@@ -138,17 +139,21 @@ def end_invocation(
             record.close(ExecutionStatus.FAILED, now, error=_failure(outcome))
         case Crashed(error):
             record.failures_in_row += 1
-            _retry(record, error, record.failures_in_row, policy.max_failures, now, policy, spread)
+            retry_invocation(record, error, record.failures_in_row, policy.max_failures, now, policy, spread)
         case Pending() if is_idle:
             record.invalid_pendings_in_row += 1
             tries = record.invalid_pendings_in_row
-            _retry(record, NOTHING_PENDING, tries, policy.max_invalid_pendings, now, policy, spread)
+            retry_invocation(record, NOTHING_PENDING, tries, policy.max_invalid_pendings, now, policy, spread)
         case Pending():
             record.failures_in_row = record.invalid_pendings_in_row = 0
+            # An invocation that a pause has cut short goes on where it was.
             # A step that stays READY beside something else may belong to a branch that lost: nobody will start it,
             # and waking the execution for its sake would wake it for ever.
-            if record.unseen() or (_has_ready_step(record) and not _is_anything_pending(record)):
+            is_ready = _has_ready_step(record) and not _is_anything_pending(record)
+            if active.is_withheld or record.unseen() or is_ready:
                 record.wake()
+    if record.status is ExecutionStatus.PAUSING:
+        enter_pause(record, now)
 
 
 def lose_invocation(record: ExecutionRecord, now: int) -> None:
@@ -160,10 +165,12 @@ def lose_invocation(record: ExecutionRecord, now: int) -> None:
     record.active = None
     record.token_sequence += 1
     record.wake()
+    if record.status is ExecutionStatus.PAUSING:
+        enter_pause(record, now)
 
 
 def _would_sleep_for_ever(record: ExecutionRecord, active: ActiveInvocation) -> bool:
-    if record.status.is_closed or record.unseen():
+    if active.is_withheld or record.status.is_closed or record.unseen():
         return False
     if _is_anything_pending(record):
         return False
@@ -198,7 +205,7 @@ def _log_end(record: ExecutionRecord, active: ActiveInvocation, now: int, error:
     record.tell(InvocationEnded(active.request_id, active.number, error))
 
 
-def _retry(
+def retry_invocation(
     record: ExecutionRecord,
     error: ErrorObject,
     tries: int,
@@ -207,6 +214,7 @@ def _retry(
     policy: RetryPolicy,
     spread: float,
 ) -> None:
+    """Have the function called again after a delay, or fail the execution with *error* after the last try."""
     if tries >= max_tries:
         record.close(ExecutionStatus.FAILED, now, error=error)
         return

@@ -37,12 +37,14 @@ CLIENT_TOKEN_WINDOW_SECONDS: Final = 15 * 60
 
 MAX_NAME_LENGTH: Final = 256
 MAX_TENANT_ID_LENGTH: Final = 256
+MAX_PAUSE_REASON_LENGTH: Final = 1_024
 MAX_TOKEN_LENGTH: Final = 2_048
 
 OPERATION_ID: Final = re.compile(r"[a-zA-Z0-9\-_]{1,64}")
 NAME: Final = re.compile(r"[\x20-\x7E]{1,256}")
 SUB_TYPE: Final = re.compile(r"[a-zA-Z0-9\-_]{1,32}")
 EXECUTION_NAME: Final = re.compile(r"[a-zA-Z0-9\-_]{1,64}")
+TENANT_ID: Final = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
 CLIENT_TOKEN: Final = re.compile(r"[\x21-\x7E]{1,64}")
 CALLBACK_ID: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 CHECKPOINT_TOKEN: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")

@@ -7,13 +7,16 @@ from which status to which. Both are frozen: they cross between tasks, and betwe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
+
+from durable_trio._protocol.value_class import dataclass
 
 
 class OperationType(StrEnum):
     """What kind of thing an operation is."""
+
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
 
     EXECUTION = "EXECUTION"
     CONTEXT = "CONTEXT"
@@ -25,6 +28,8 @@ class OperationType(StrEnum):
 
 class OperationStatus(StrEnum):
     """Where an operation stands."""
+
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
 
     STARTED = "STARTED"
     PENDING = "PENDING"
@@ -57,6 +62,8 @@ _TERMINAL: Final = frozenset(
 class OperationAction(StrEnum):
     """What an update asks the service to do with an operation."""
 
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
+
     START = "START"
     SUCCEED = "SUCCEED"
     FAIL = "FAIL"
@@ -79,6 +86,15 @@ class SubType(StrEnum):
     PARALLEL = "Parallel"
     PARALLEL_BRANCH = "ParallelBranch"
     ALL = "All"
+    ANY = "Any"
+    RACE = "Race"
+    RETRY = "Retry"
+    RESTART = "Restart"
+    NURSERY = "Nursery"
+    DEADLINE = "Deadline"
+    SAGA = "Saga"
+    COMPENSATION = "Compensation"
+    CUT = "Cut"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ them again, since the context answers from its own result. A context closed with
 to answer from, so its children stay.
 
 A marker says at which place in start order the next page starts. Operations are only ever added at the end, so
-a marker stays good while the execution goes on.
+a marker stays good while the execution goes on. What a checkpoint is answered with is in order of change instead, and
+its markers are numbers of changes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from durable_trio._protocol.refusals import RefusedError
 from durable_trio._protocol.wire import Dialect, encode_operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from durable_trio._protocol.execution_record import (
         Entry,
@@ -80,23 +81,59 @@ def _hides_children(operation: OperationRecord) -> bool:
 
 
 def state_page(record: ExecutionRecord, marker: str, page_limits: PageLimits) -> OperationsPage:
-    """Return the page of visible operations that starts at *marker* (empty: the first).
+    """Return the page of operations that starts at *marker* (empty: the first of the visible ones).
 
     Raises:
-        RefusedError: the marker is not one of this listing.
+        RefusedError: the marker is not one that this service gave.
     """
+    changes = marker_places(marker, "changes") if marker else None
+    if changes is not None and is_place(changes[0]):
+        return _fill(record.changed_after(int(changes[0])), "changes", page_limits)
     start = _start(marker)
+    entries = (entry for entry in visible(record) if entry.position >= start)
+    return _fill(entries, "state", page_limits)
+
+
+def changes_page(record: ExecutionRecord, shown_before: int, page_limits: PageLimits) -> OperationsPage:
+    """Return the first page of the operations that changed after change number *shown_before*.
+
+    The marker of the next one is good for ``state_page``. An operation that changes in the meantime comes later.
+    """
+    return _fill(record.changed_after(shown_before), "changes", page_limits)
+
+
+def fits(operations: Sequence[OperationRecord], page_limits: PageLimits) -> bool:
+    """Tell, without looking closely, that operations are certain to fit into one page."""
+    if len(operations) > page_limits.max_items:
+        return False
+    if page_limits.max_bytes is None:
+        return True
+    # An escaped character has at most 6 bytes (12 for two of UTF-16); what is not a payload, far less than 2,000.
+    return sum(2_000 + 12 * _text_length(operation) for operation in operations) <= page_limits.max_bytes
+
+
+def _text_length(operation: OperationRecord) -> int:
+    details = operation.details
+    error = getattr(details, "error", None)
+    texts = (getattr(details, "result", None), getattr(details, "input_payload", None))
+    length = sum(len(text) for text in texts if text)
+    if error is not None:
+        length += len(error.message or "") + len(error.data or "") + sum(map(len, error.stack))
+    return length
+
+
+def _fill(entries: Iterable[Entry], kind: str, page_limits: PageLimits) -> OperationsPage:
     operations: list[OperationRecord] = []
-    size = 0
-    for entry in visible(record):
-        if entry.position < start:
-            continue
+    size = last_change = 0
+    for entry in entries:
         if page_limits.max_bytes is not None:
             size += len(json.dumps(encode_operation(entry.operation, Dialect.EVENT)))
         is_full = len(operations) >= page_limits.max_items
         if operations and (is_full or (page_limits.max_bytes is not None and size > page_limits.max_bytes)):
-            return OperationsPage(tuple(operations), page_marker("state", entry.position))
+            place = entry.position if kind == "state" else last_change
+            return OperationsPage(tuple(operations), page_marker(kind, place))
         operations.append(entry.operation)
+        last_change = entry.change
     return OperationsPage(tuple(operations))
 
 

@@ -53,6 +53,8 @@ class _Plainer(Walk):
             written = self.value(self._dumped(serializer, value))
         elif isinstance(value, Mapping):
             written = self.members(value.items())
+        elif (plain := getattr(value, "__durable_plain__", None)) is not None:
+            written = self.value(plain())  # one of our own classes says what it is in plain values
         elif is_dataclass(value) and not isinstance(value, type):
             written = self.members((f.name, getattr(value, f.name)) for f in fields(value))
         elif (attributes := getattr(type(value), "__attrs_attrs__", None)) is not None:
@@ -64,8 +66,6 @@ class _Plainer(Walk):
             written = []
             for index, member in enumerate(value):
                 written.append(self.within(f"[{index}]", self.value, member))
-        elif (plain := getattr(value, "__durable_plain__", None)) is not None:
-            written = self.value(plain())  # one of our own classes says what it is in plain values
         else:
             self.refuse(f"{type(value).__qualname__} has no JSON form; {_HELP}")
         self.leave(value)

@@ -20,6 +20,8 @@ class RefusalReason(Enum):
     """No operation has this callback id."""
     CALLBACK_CLOSED = "callback closed"
     """The callback has been answered, has timed out, or its execution is over."""
+    WRONG_STATUS = "wrong status"
+    """The execution stands where this cannot be done to it."""
 
 
 class RefusedError(ValueError):

@@ -12,7 +12,6 @@ another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from durable_trio._protocol.operation import (
@@ -26,6 +25,7 @@ from durable_trio._protocol.operation import (
     StepDetails,
     WaitDetails,
 )
+from durable_trio._protocol.value_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,21 @@ def decide_context(record: OperationRecord | None) -> ContextDecision:
             return Begin(must_start=False)
 
 
+def through_at(record: OperationRecord) -> int | None:
+    """Return when *record*'s operation ended, in epoch milliseconds; None if it has not.
+
+    A wait that ran its time ended no earlier than it was due, whatever a hurried clock has written down.
+    """
+    if not record.status.is_terminal:
+        return None
+    ended_at = record.started_at if record.ended_at is None else record.ended_at
+    if record.type is OperationType.WAIT and record.status is OperationStatus.SUCCEEDED:
+        details = record.details
+        if isinstance(details, WaitDetails) and details.scheduled_end_at is not None:
+            return max(ended_at, details.scheduled_end_at)
+    return ended_at
+
+
 # --- identity --------------------------------------------------------------------------------------------
 
 
@@ -178,6 +193,13 @@ def difference(record: OperationRecord, identity: Identity) -> Difference | None
 
     A member that the record lacks is not compared: other SDKs leave some out.
     """
+    if (
+        record.name == identity.name
+        and record.type is identity.type
+        and record.sub_type == identity.sub_type
+        and record.parent_id == identity.parent_id
+    ):
+        return None
     lines = []
     if record.type is not identity.type:
         lines.append(f"type: recorded {record.type}, now {identity.type}")

@@ -31,6 +31,7 @@ from durable_trio._protocol.operation import (
     OperationType,
     StepDetails,
 )
+from durable_trio._protocol.quotas import DEFAULT_QUOTAS, Quotas
 from durable_trio._protocol.refusals import RefusalReason, RefusedError
 from durable_trio._protocol.timer_table import Timer, TimerKey, TimerKind
 
@@ -212,8 +213,9 @@ def end_chained_invoke(
     result: str | None,
     error: ErrorObject | None,
     now: int,
+    quotas: Quotas = DEFAULT_QUOTAS,
 ) -> None:
-    """Complete a chained invoke with the end of the execution it started.
+    """Complete a chained invoke with the end of the execution it started. A result that is too big is a failure.
 
     Nothing happens if it is not open any more: its own execution may have ended first.
     """
@@ -222,8 +224,16 @@ def end_chained_invoke(
         return
     if child is ExecutionStatus.TIMED_OUT:
         error = ErrorObject(message=error.message if error else None, type="ChainedInvoke.Timeout")
+    status, most = _CHAINED_ENDS[child], quotas.asynchronous_payload_bytes
+    size = len((result or "").encode("utf-8", "surrogatepass"))
+    if size > most:
+        status, result = OperationStatus.FAILED, None
+        error = ErrorObject(
+            message=f"The result has {size} bytes; a chained invoke may have at most {most}",
+            type="Function.ResponseSizeTooLarge",
+        )
     details = ChainedInvokeDetails(result=result, error=error)
-    _advance(record, invoke, _CHAINED_ENDS[child], now, details, EventDetails(result=result, error=error))
+    _advance(record, invoke, status, now, details, EventDetails(result=result, error=error))
 
 
 # --- stop ------------------------------------------------------------------------------------------------

@@ -27,24 +27,27 @@ from durable_trio._protocol.operation import (
     OperationUpdate,
     StepDetails,
     StepOptions,
+    SubType,
     WaitDetails,
     WaitOptions,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Iterable, Iterator, Set
 
 
 class ExecutionState:
     """Every operation that this invocation knows, by id."""
 
     __slots__ = (
+        "_abandoned",
         "_changed",
         "_operations",
         "_parents",
         "_updated_between",
         "durable_execution_arn",
         "execution_id",
+        "open_sagas",
     )
 
     def __init__(self, durable_execution_arn: str, *, updated_operation_ids: Set[str] = frozenset()) -> None:
@@ -54,6 +57,9 @@ class ExecutionState:
         self._updated_between = updated_operation_ids
         self._changed: set[str] = set()
         self._parents: set[str | None] = set()
+        self._abandoned: set[str] = set()
+        self.open_sagas: list[OperationRecord] = []
+        """The sagas that were open when the invocation began."""
 
     def load(self, records: Iterable[OperationRecord]) -> None:
         """Take in a page of the state as it was when the invocation began."""
@@ -61,6 +67,8 @@ class ExecutionState:
             self._operations[record.id] = record
             if record.type is not OperationType.EXECUTION:
                 self._parents.add(record.parent_id)
+                if record.sub_type == SubType.SAGA and not record.status.is_terminal:
+                    self.open_sagas.append(record)
 
     def had_children(self, parent_id: str | None) -> bool:
         """Tell whether earlier invocations had recorded operations of this context (None: the root)."""
@@ -125,13 +133,45 @@ class ExecutionState:
     def is_anything_pending(self, *, soon: bool = False) -> bool:
         """Tell whether the service has an operation by which it will wake the execution.
 
-        With *soon*, only a step's retry counts: a wait or a callback may take months.
+        With *soon*, only a step's retry counts: a wait or a callback may take months. What was abandoned does not
+        count: the service will move it, but nobody waits for that.
         """
         return any(
             lifecycle.is_waiting_for_service(record.type, record.status)
             and (record.type is OperationType.STEP or not soon)
+            and not self._is_abandoned(record)
             for record in self._operations.values()
         )
+
+    def abandon(self, operation_id: str) -> None:
+        """Note that nobody waits for this operation, and for what is in it, any more."""
+        self._abandoned.add(operation_id)
+
+    def reclaim(self, operation_id: str) -> None:
+        """Note that somebody waits for an abandoned operation after all."""
+        self._abandoned.discard(operation_id)
+
+    def _is_abandoned(self, record: OperationRecord) -> bool:
+        return bool(self._abandoned) and any(id_ in self._abandoned for id_ in self._way_up(record))
+
+    def _way_up(self, record: OperationRecord) -> Iterator[str]:
+        """Yield the ids of the operation and of what is around it, innermost first."""
+        above: OperationRecord | None = record
+        while above is not None:
+            yield above.id
+            above = None if above.parent_id is None else self._operations.get(above.parent_id)
+
+    def latest_end_at(self, operation_id: str) -> int | None:
+        """Return when the operation ended; if it has not, the latest end of what is recorded inside it; None if none."""
+        record = self._operations.get(operation_id)
+        if record is not None and record.status.is_terminal:
+            return record.ended_at
+        ends = (
+            inner.ended_at
+            for inner in self._operations.values()
+            if inner.ended_at is not None and operation_id in self._way_up(inner)
+        )
+        return max(ends, default=None)
 
     def __len__(self) -> int:
         return len(self._operations)

@@ -11,7 +11,7 @@ that names the member, and ignores members it does not know.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,17 +54,21 @@ class WireError(ValueError):
     """A member is missing, of the wrong type, or has an impossible value."""
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
 # --- scalars ---------------------------------------------------------------------------------------------
 
 
 def decode_instant(value: object, dialect: Dialect, member: str) -> int:
     """Read an instant as epoch milliseconds."""
+    if type(value) is int and dialect is Dialect.EVENT:
+        return value
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise WireError(f"{member} must have a time zone: {value!r}")
-        # Through integers: float seconds lose the last millisecond about once in a thousand.
-        whole = value.replace(microsecond=0)
-        return int(whole.timestamp()) * 1000 + value.microsecond // 1000
+        # By integers: float seconds lose the last millisecond about once in a thousand.
+        return (value - _EPOCH) // _MILLISECOND
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise WireError(f"{member} must be a number, not {type(value).__name__}")
     if isinstance(value, float) and not math.isfinite(value * 1_000_000):
@@ -164,8 +168,9 @@ def decode_error(wire: object, member: str = "Error") -> ErrorObject | None:
 
 def encode_update(update: OperationUpdate) -> dict[str, Any]:
     """Write an update as the members of a checkpoint request."""
-    # The enums are strings already; ``.value`` keeps subclasses out of encoders that look at exact types.
-    wire: dict[str, Any] = {"Id": update.id, "Type": update.type.value, "Action": update.action.value}
+    # The enums are strings already; their value keeps subclasses out of encoders that look at exact types.
+    # ``_value_`` is ``value`` without the descriptor, which costs as much as the rest of this function.
+    wire: dict[str, Any] = {"Id": update.id, "Type": update.type._value_, "Action": update.action._value_}
     if update.parent_id is not None:
         wire["ParentId"] = update.parent_id
     if update.name is not None:
@@ -331,54 +336,94 @@ def decode_operation(wire: Mapping[str, Any], dialect: Dialect) -> OperationReco
         WireError: a member is missing, of the wrong type or has an impossible value.
     """
     _check_is_object(wire, "an operation")
-    type_: OperationType = _enum(OperationType, wire, "Type")
-    started_at = _instant(wire, "StartTimestamp", dialect)
+    get = wire.get
+    id_, parent_id, name, sub_type = get("Id"), get("ParentId"), get("Name"), get("SubType")
+    type_, status = get("Type"), get("Status")
+    # An execution has thousands of these: what is usual is looked at in place, the rest is named by the helpers.
+    if not (
+        type(id_) is str
+        and (parent_id is None or type(parent_id) is str)
+        and (name is None or type(name) is str)
+        and (sub_type is None or type(sub_type) is str)
+        and type(type_) is str
+        and type(status) is str
+        and type_ in _TYPES
+        and status in _STATUSES
+    ):
+        id_, parent_id = _required_text(wire, "Id"), _text(wire, "ParentId")
+        name, sub_type = _text(wire, "Name"), _text(wire, "SubType")
+        type_, status = _enum(OperationType, wire, "Type"), _enum(OperationStatus, wire, "Status")
+    started_at, ended_at = get("StartTimestamp"), get("EndTimestamp")
+    type_ = _TYPES[type_]
     return OperationRecord(
-        id=_required_text(wire, "Id"),
-        type=type_,
-        status=_enum(OperationStatus, wire, "Status"),
+        id_,
+        type_,
+        _STATUSES[status],
         # Required by the model; AWS's runner leaves it out of some invocation events.
-        started_at=0 if started_at is None else started_at,
-        parent_id=_text(wire, "ParentId"),
-        name=_text(wire, "Name"),
-        sub_type=_text(wire, "SubType"),
-        ended_at=_instant(wire, "EndTimestamp", dialect),
-        details=_decode_details(type_, wire, dialect),
+        0 if started_at is None else decode_instant(started_at, dialect, "StartTimestamp"),
+        parent_id,
+        name,
+        sub_type,
+        None if ended_at is None else decode_instant(ended_at, dialect, "EndTimestamp"),
+        _DETAILS_DECODERS[type_](wire, dialect),
     )
 
 
-def _decode_details(type_: OperationType, wire: Mapping[str, Any], dialect: Dialect) -> OperationDetails:
-    match type_:
-        case OperationType.EXECUTION:
-            return ExecutionDetails(input_payload=_text(_members(wire, "ExecutionDetails"), "InputPayload"))
-        case OperationType.CONTEXT:
-            members = _members(wire, "ContextDetails")
-            return ContextDetails(
-                result=_text(members, "Result"),
-                error=decode_error(members.get("Error")),
-                replay_children=bool(members.get("ReplayChildren", False)),
-            )
-        case OperationType.STEP:
-            members = _members(wire, "StepDetails")
-            return StepDetails(
-                attempt=_whole(members, "Attempt") or 0,
-                next_attempt_at=_instant(members, "NextAttemptTimestamp", dialect),
-                result=_text(members, "Result"),
-                error=decode_error(members.get("Error")),
-            )
-        case OperationType.WAIT:
-            return WaitDetails(
-                scheduled_end_at=_instant(_members(wire, "WaitDetails"), "ScheduledEndTimestamp", dialect)
-            )
-        case OperationType.CALLBACK:
-            members = _members(wire, "CallbackDetails")
-            return CallbackDetails(
-                callback_id=_text(members, "CallbackId"),
-                result=_text(members, "Result"),
-                error=decode_error(members.get("Error")),
-            )
-        case OperationType.CHAINED_INVOKE:
-            members = _members(wire, "ChainedInvokeDetails")
-            return ChainedInvokeDetails(
-                result=_text(members, "Result"), error=decode_error(members.get("Error"))
-            )
+_TYPES: Final[dict[str, OperationType]] = {type_.value: type_ for type_ in OperationType}
+_STATUSES: Final[dict[str, OperationStatus]] = {status.value: status for status in OperationStatus}
+
+
+def _decode_execution(wire: Mapping[str, Any], dialect: Dialect) -> ExecutionDetails:
+    return ExecutionDetails(input_payload=_text(_members(wire, "ExecutionDetails"), "InputPayload"))
+
+
+def _decode_context(wire: Mapping[str, Any], dialect: Dialect) -> ContextDetails:
+    get = _members(wire, "ContextDetails").get
+    result, error = get("Result"), get("Error")
+    return ContextDetails(
+        result if type(result) is str else _text(_members(wire, "ContextDetails"), "Result"),
+        None if error is None else decode_error(error),
+        bool(get("ReplayChildren", False)),
+    )
+
+
+def _decode_step(wire: Mapping[str, Any], dialect: Dialect) -> StepDetails:
+    members = _members(wire, "StepDetails")
+    get = members.get
+    attempt, next_at, result, error = get("Attempt"), get("NextAttemptTimestamp"), get("Result"), get("Error")
+    return StepDetails(
+        attempt if type(attempt) is int else _whole(members, "Attempt") or 0,
+        None if next_at is None else decode_instant(next_at, dialect, "NextAttemptTimestamp"),
+        result if type(result) is str else _text(members, "Result"),
+        None if error is None else decode_error(error),
+    )
+
+
+def _decode_wait(wire: Mapping[str, Any], dialect: Dialect) -> WaitDetails:
+    return WaitDetails(
+        scheduled_end_at=_instant(_members(wire, "WaitDetails"), "ScheduledEndTimestamp", dialect)
+    )
+
+
+def _decode_callback(wire: Mapping[str, Any], dialect: Dialect) -> CallbackDetails:
+    members = _members(wire, "CallbackDetails")
+    return CallbackDetails(
+        callback_id=_text(members, "CallbackId"),
+        result=_text(members, "Result"),
+        error=decode_error(members.get("Error")),
+    )
+
+
+def _decode_invoke(wire: Mapping[str, Any], dialect: Dialect) -> ChainedInvokeDetails:
+    members = _members(wire, "ChainedInvokeDetails")
+    return ChainedInvokeDetails(result=_text(members, "Result"), error=decode_error(members.get("Error")))
+
+
+_DETAILS_DECODERS: Final[dict[OperationType, Callable[[Mapping[str, Any], Dialect], OperationDetails]]] = {
+    OperationType.EXECUTION: _decode_execution,
+    OperationType.CONTEXT: _decode_context,
+    OperationType.STEP: _decode_step,
+    OperationType.WAIT: _decode_wait,
+    OperationType.CALLBACK: _decode_callback,
+    OperationType.CHAINED_INVOKE: _decode_invoke,
+}

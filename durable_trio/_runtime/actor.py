@@ -7,7 +7,7 @@ runs, so that no exception of the user's is ever wrapped in a group by a nursery
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -23,16 +23,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def run_context_here(node: ContextNode, body: Callable[[], Awaitable[Any]]) -> Any:
-    """Run *body* as the body of *node* in the calling task, which becomes the context's owner."""
-    node.owner = trio.lowlevel.current_task()
-    token = current_node.set(node)
-    try:
-        return await body()
-    finally:
-        current_node.reset(token)
-        node.is_ended = True
-        node.owner = None
+class BodyOf:
+    """Around the body of *node*: the calling task is the context's owner in the block, and the context ends with it."""
+
+    # Every parked branch holds one: an object is less than a coroutine and its frame.
+    __slots__ = ("_node", "_token")
+
+    def __init__(self, node: ContextNode) -> None:
+        self._node = node
+
+    def __enter__(self) -> None:
+        self._node.owner = trio.lowlevel.current_task()
+        self._token = current_node.set(self._node)
+
+    def __exit__(self, *_: object) -> None:
+        current_node.reset(self._token)
+        self._node.is_ended = True
+        self._node.owner = None
 
 
 async def run_in_actor(supervisor: Supervisor, run: Callable[[], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ Everything is checked when the method is called: nothing is recorded, no id is t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.operation import CallbackOptions
@@ -23,9 +23,12 @@ from durable_trio.config import (
     exact_seconds,
     whole_seconds,
 )
-from durable_trio.exceptions import SerDesError, ValidationError
+from durable_trio.exceptions import DurableError, SerDesError, ValidationError
 from durable_trio.retries import RetryPresets, RetryStrategy
 from durable_trio.serdes import SerDes, SerdesContext, plain_json
+
+if TYPE_CHECKING:
+    from durable_trio._runtime.node import ContextNode
 
 _DEFAULT_STRATEGY: Final = RetryPresets.default()
 
@@ -159,6 +162,26 @@ def operations(combinator: str, given: object) -> list[Operation[Any]]:
                 f"{combinator} takes operations of this context, not {operation!r}: pass ctx.step(...) itself,"
                 " without awaiting it"
             )
+    return found
+
+
+def contenders(
+    combinator: str, node: ContextNode, given: object, *, may_be_empty: bool = False
+) -> list[Operation[Any]]:
+    """Return the operations that *node* gives to a combinator, claimed for it."""
+    node.check_use("combine operations")
+    found = operations(combinator, given)
+    if not found and not may_be_empty:
+        raise ValidationError(f"{combinator} needs at least one operation: with none, it would never end")
+    claimed: list[Operation[Any]] = []
+    try:
+        for operation in found:
+            operation.claim(combinator, node)
+            claimed.append(operation)
+    except DurableError:
+        for operation in claimed:
+            operation.unclaim()
+        raise
     return found
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-import trio
-
 from durable_trio._protocol.replay import (
     Identity,
     Interrupted,
@@ -41,6 +39,7 @@ class AttemptsOperation(Operation[T_co]):
 
     __slots__ = ("_at_most_once", "_serdes")
 
+    is_timed: ClassVar[bool] = True
     _error_class: ClassVar[type[OperationError]]
 
     def __init__(
@@ -63,10 +62,10 @@ class AttemptsOperation(Operation[T_co]):
         while True:
             match decide_step(record, at_most_once=self._at_most_once):
                 case Replay(payload):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     return self._decoded(payload)
                 case RaiseRecorded(_, error):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     raise recorded_error(error, self._error_class, self._identity)
                 case Park(due_at):
                     await self.park(due_at)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from durable_trio._protocol.ids import operation_id
 from durable_trio._protocol.operation import ErrorObject, OperationType, SubType
-from durable_trio._protocol.replay import Identity
-from durable_trio._runtime.actor import run_context_here
+from durable_trio._protocol.replay import Identity, RaiseRecorded, Replay, decide_context
+from durable_trio._runtime.actor import BodyOf
 from durable_trio._runtime.bodies import call_context_body
 from durable_trio._runtime.child import ContextOperation
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
@@ -59,15 +59,19 @@ class BatchItems:
 
     def identity(self, batch_id: str, index: int) -> Identity:
         """Return the identity of the item at *index*."""
-        name = self.explicit_name(index)
         return Identity(
             id=operation_id(batch_id, index),
             type=OperationType.CONTEXT,
             sub_type=self.sub_type,
-            name=f"{self._title}-{index}" if name is None else name,
+            name=self.name(index),
             parent_id=batch_id,
-            is_default_name=name is None,
+            is_default_name=self.explicit_name(index) is None,
         )
+
+    def name(self, index: int) -> str:
+        """Return what the item at *index* is called."""
+        name = self.explicit_name(index)
+        return f"{self._title}-{index}" if name is None else name
 
     def make(self, node: ContextNode, batch_id: str, index: int, serdes: SerDes) -> BatchItemOperation:
         """Return the operation of the item at *index*, to be run in an actor of its own."""
@@ -112,6 +116,13 @@ class BatchItemOperation(Protocol):
     def announce(self) -> None:
         """Queue its START, if it has one, before its actor is started."""
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its outcome is recorded as it is, so that it needs no actor."""
+
+    def take_recorded(self) -> None:
+        """Take the outcome from the record."""
+
     async def run(self) -> None:
         """Run it to its end, in the calling task."""
 
@@ -136,8 +147,29 @@ class NestedItem(ContextOperation[Any]):
         self.payload: str | None = None
         self.recorded_failure: ErrorObject | None = None
 
-    async def _run_actor(self, run: Callable[[], Awaitable[Any]]) -> Any:
-        return await run()
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its outcome is recorded as it is, and nothing is in the way of taking it."""
+        if self._awaiting_node.deadlines or self.invocation.unwinding is not None:
+            return False  # they look at what begins
+        record = self.invocation.state.get(self.id)
+        return record is not None and isinstance(decide_context(record), (Replay, RaiseRecorded))
+
+    def take_recorded(self) -> None:
+        """Take the outcome from the record."""
+        self.take_outcome(self._recorded_outcome)
+
+    def _recorded_outcome(self) -> Any:
+        match decide_context(self.recorded()):
+            case Replay(payload):
+                return self._decoded(payload)
+            case RaiseRecorded(_, error):
+                raise self._failure(error)
+            case _:
+                raise AssertionError("the item has no recorded outcome")
+
+    def _run_actor(self, run: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        return run()
 
     def _decoded(self, payload: str | None) -> Any:
         self.payload = payload
@@ -170,6 +202,15 @@ class FlatItem(Operation[Any]):
     def announce(self) -> None:
         """Do nothing: it records no START."""
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its outcome is recorded: never."""
+        return False
+
+    def take_recorded(self) -> None:
+        """Refuse: it has no record."""
+        raise AssertionError("an item of a flat batch has no record")
+
     async def _execute(self) -> Any:
         self.refuse_record()
         child = ContextNode(
@@ -177,7 +218,8 @@ class FlatItem(Operation[Any]):
         )
         context = self.invocation.context_for(child)
         try:
-            value = await run_context_here(child, lambda: call_context_body(self._body, context, self._index))
+            with BodyOf(child):
+                value = await call_context_body(self._body, context, self._index)
             self.payload = self.encode(self._serdes, value)
             return self.decode(self._serdes, self.payload)
         except ConfigurationError:

@@ -60,6 +60,7 @@ from durable_trio.serdes.base import writes_like_aws
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._protocol.operation import OperationUpdate
     from durable_trio._runtime.batch_items import BatchItemOperation, BatchItems, ItemSerdes
     from durable_trio._runtime.writer import SizedUpdate
     from durable_trio.config import CompletionConfig
@@ -84,7 +85,7 @@ class BatchOptions:
 class BatchOperation(Operation[BatchResult[T]]):
     """A map or a parallel."""
 
-    __slots__ = ("_items", "_items_node", "_options")
+    __slots__ = ("_has_outcome", "_items", "_items_node", "_options")
 
     def __init__(
         self, node: ContextNode, identity: Identity, items: BatchItems, options: BatchOptions
@@ -93,6 +94,12 @@ class BatchOperation(Operation[BatchResult[T]]):
         self._items = items
         self._options = options
         self._items_node: ContextNode | None = None
+        self._has_outcome = False
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end is recorded, or on its way to the service."""
+        return self._has_outcome or super().is_ending
 
     @property
     def kind(self) -> str:  # type: ignore[override]  # the same class serves both
@@ -123,7 +130,7 @@ class BatchOperation(Operation[BatchResult[T]]):
             raise
         except Exception as error:  # noqa: BLE001  # whatever keeps the batch from being recorded
             await self._fail(error)
-        await self.invocation.writer.commit(succeed)
+        await self._record_end(succeed)
         return result if payload is None else self._decoded(payload)
 
     async def _run_items(self) -> tuple[BatchResult[T], str | None, SizedUpdate]:
@@ -146,8 +153,13 @@ class BatchOperation(Operation[BatchResult[T]]):
         if is_fatal(error):
             self.invocation.fail(error)
         recorded = error_object(error)
-        await self.invocation.writer.commit(self.update(OperationAction.FAIL, error=recorded))
+        await self._record_end(self.update(OperationAction.FAIL, error=recorded))
         raise recorded_error(recorded, ChildContextError, self._identity) from None
+
+    async def _record_end(self, end: OperationUpdate | SizedUpdate) -> None:
+        self._has_outcome = True
+        with self.invocation.supervisor.ending(self):
+            await self.invocation.writer.commit(end)
 
     async def _replay_children(self, payload: str | None) -> BatchResult[T]:
         try:
@@ -219,7 +231,7 @@ class BatchOperation(Operation[BatchResult[T]]):
         """Build the result from items that have just run; each has its decoded copy already."""
         items: list[BatchItem[T]] = []
         for index in sorted(run.started):
-            item, name = run.outcomes.get(index), self._items.identity(self.id, index).name
+            item, name = run.outcomes.get(index), self._items.name(index)
             if item is None:
                 items.append(BatchItem(index, BatchItemStatus.STARTED, name=name))
             elif item.error is not None:

@@ -5,6 +5,8 @@ parked keeps its slot. After each item that ends, the completion rules say wheth
 the rest is cancelled and joined at once. A loser that gets through while it is being cancelled does not
 count: the items are frozen at the moment of the decision.
 
+An item whose end is recorded needs no actor: it ends as soon as the items of its window have been started.
+
 The end of an item starts the next one, from the task of the one that ended but with the context variables of
 the batch's owner. The owner's task sleeps until the batch is decided.
 """
@@ -12,13 +14,13 @@ the batch's owner. The owner's task sleeps until the batch is decided.
 from __future__ import annotations
 
 import contextvars
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
 
 from durable_trio._protocol.batch_record import ItemRecord
 from durable_trio._protocol.completion import CUSTOM_REASONS, BatchItemStatus, BatchProgress, CompletionReason
-from durable_trio._runtime.actor import run_counted
 from durable_trio._runtime.cancelling import RuntimeReason
 from durable_trio._runtime.failures import is_fatal
 from durable_trio._runtime.supervisor import Join, Supervisor
@@ -54,11 +56,13 @@ class BatchRun:
         self._rules = completion.rules
         self._predicate = completion.predicate
         self._limit = total if max_concurrency is None else max_concurrency
+        self._supervisor = supervisor
         self._join = Join(supervisor)
         self._failed = 0
         self._fatal: Exception | None = None
         self._nursery: trio.Nursery | None = None
         self._waiting = iter(range(total))
+        self._recorded: deque[tuple[int, BatchItemOperation]] = deque()  # started, and ended long ago
         # Actors are started from the tasks of their predecessors; what they inherit is the owner's.
         self._variables = contextvars.copy_context()
 
@@ -96,6 +100,7 @@ class BatchRun:
             async with trio.open_nursery() as self._nursery:
                 for _ in range(min(self._limit, self._total)):
                     self._start_next()
+                await self._go_through_recorded()
                 self._join.child_ended()
 
     def _start_next(self) -> None:
@@ -104,15 +109,34 @@ class BatchRun:
             return
         self.started.append(index)
         item = self._make_item(index)
+        if item.is_recorded:
+            self._recorded.append((index, item))
+            return
         item.announce()
         self._join.child_started()
-        self._variables.run(self._nursery.start_soon, run_counted, self._join, _Actor(self, index, item))
+        self._variables.run(self._nursery.start_soon, self._be_actor, index, item)
 
-    async def run_item(self, index: int, item: BatchItemOperation) -> None:
-        """Be the actor of one item."""
-        await item.run()
-        if self.decision is None and self._fatal is None:
+    async def _go_through_recorded(self) -> None:
+        """Let the items end that have ended in an earlier invocation, in the order in which they were started."""
+        while self._recorded and self._is_undecided:
+            index, item = self._recorded.popleft()
+            await self._supervisor.replay_checkpoint()
+            item.take_recorded()
             self._item_ended(index, item)
+
+    async def _be_actor(self, index: int, item: BatchItemOperation) -> None:
+        """Be the actor of one item, which its parent has counted."""
+        try:
+            await item.run()
+            if self._is_undecided:
+                self._item_ended(index, item)
+                await self._go_through_recorded()
+        finally:
+            self._join.child_ended()
+
+    @property
+    def _is_undecided(self) -> bool:
+        return self.decision is None and self._fatal is None
 
     def _item_ended(self, index: int, item: BatchItemOperation) -> None:
         error = item.error
@@ -126,7 +150,7 @@ class BatchRun:
             self.outcomes[index] = item
             self._failed += error is not None
             self._try_to_decide()
-        if self.decision is None and self._fatal is None:
+        if self._is_undecided:
             self._start_next()
         elif self._nursery is not None:
             # The owner is counted before the losers unwind: their end must not look like quiescence.
@@ -176,17 +200,3 @@ class BatchRun:
         if item.error is None:
             return ItemRecord(index, BatchItemStatus.SUCCEEDED, payload=item.payload, name=name)
         return ItemRecord(index, BatchItemStatus.FAILED, error=item.recorded_failure, name=name)
-
-
-class _Actor:
-    """One item's actor, as something to call."""
-
-    __slots__ = ("_index", "_item", "_run")
-
-    def __init__(self, run: BatchRun, index: int, item: BatchItemOperation) -> None:
-        self._run = run
-        self._index = index
-        self._item = item
-
-    async def __call__(self) -> None:
-        await self._run.run_item(self._index, self._item)

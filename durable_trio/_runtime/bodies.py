@@ -16,6 +16,7 @@ import functools
 import inspect
 import sys
 from contextlib import contextmanager
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -50,9 +51,17 @@ def _unwrapped(fn: Any) -> Any:
     return fn
 
 
+def _code_flags(fn: Any) -> int:
+    """Return what the compiler says of a function: what is usual, without ``inspect``'s thoroughness."""
+    code = getattr(fn, "__code__", None)
+    return code.co_flags if type(code) is CodeType else 0
+
+
 def is_async_function(fn: Any) -> bool:
     """Tell whether calling *fn* certainly gives an awaitable."""
     fn = _unwrapped(fn)
+    if _code_flags(fn) & inspect.CO_COROUTINE:
+        return True
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
@@ -63,6 +72,8 @@ def refuse_generator(argument: str, fn: Any) -> None:
         ConfigurationError: names the argument.
     """
     fn = _unwrapped(fn)
+    if _code_flags(fn) & inspect.CO_COROUTINE:
+        return
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise ConfigurationError(
             f"{argument} must be a function that returns, not a generator function: {fn!r}"
@@ -141,4 +152,6 @@ def default_name(fn: Any) -> str | None:
 
 def fitting_name(name: str) -> str:
     """Make *name* fit the service: printable ASCII, at most 256 characters."""
+    if limits.is_operation_name(name):
+        return name
     return "".join(c if " " <= c <= "~" else "?" for c in name)[: limits.MAX_NAME_LENGTH] or "?"

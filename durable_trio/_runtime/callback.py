@@ -94,7 +94,9 @@ class CreateCallback(Operation[Callback[T_co]]):
     __slots__ = ("_options", "_serdes")
 
     kind: ClassVar[str] = "callback"
+    is_timed: ClassVar[bool] = True
     _tells_time: ClassVar[bool] = False  # it has only begun
+    _may_be_awaited_after_cancellation: ClassVar[bool] = True
 
     def __init__(
         self, node: ContextNode, identity: Identity, options: CallbackOptions, serdes: SerDes | None
@@ -117,6 +119,11 @@ class CreateCallback(Operation[Callback[T_co]]):
             self.invocation.fail(CheckpointError(f"the service gave no callback id to {self.title}"))
         return Callback(self._node, self._identity, details.callback_id, self._serdes)
 
+    def through_at(self) -> int | None:
+        """Return when it was created: that is all there is to wait for."""
+        record = self.invocation.state.get(self.id)
+        return None if record is None else record.started_at
+
     def was_settled(self) -> bool:
         """Creating it was over as soon as it was recorded; how it stands is its result's business."""
         return self.invocation.state.get(self.id) is not None
@@ -128,6 +135,7 @@ class CallbackResult(Operation[T_co]):
     __slots__ = ("_serdes",)
 
     kind: ClassVar[str] = "callback result"
+    is_timed: ClassVar[bool] = True
     _may_be_awaited_after_cancellation: ClassVar[bool] = True
 
     def __init__(self, node: ContextNode, identity: Identity, serdes: SerDes | None) -> None:
@@ -135,7 +143,8 @@ class CallbackResult(Operation[T_co]):
         self._serdes = serdes
 
     def _check_await(self) -> None:
-        if not self._node.is_current_or_above():
+        # A callback outlives the block in which it was created.
+        if not self._node.still_open.is_current_or_above():
             raise ContextUseError(
                 f"cannot await {self.title} here: only the context that created the callback and the contexts"
                 " inside it may"
@@ -147,7 +156,8 @@ class CallbackResult(Operation[T_co]):
         return current_node.get() or self._node
 
     def belongs_to(self, node: ContextNode | None) -> bool:
-        while node is not None and node is not self._node:
+        home = self._node.still_open
+        while node is not None and node is not home:
             node = node.parent
         return node is not None
 
@@ -155,10 +165,10 @@ class CallbackResult(Operation[T_co]):
         while True:
             match decide_answer(self.invocation.state.get(self.id)):
                 case Replay(payload):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     return self._decoded(payload)
                 case RaiseRecorded(status, error):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     raise self._error(status, error)
                 case Park(due_at):
                     await self.park(due_at)

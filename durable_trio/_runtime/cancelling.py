@@ -42,6 +42,11 @@ def is_plain(cancellation: BaseException) -> bool:
     )
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether *error* is a ``Cancelled``, or a group with some."""
+    return any(True for _ in _cancelled(error))
+
+
 def _cancelled(error: BaseException) -> Iterator[trio.Cancelled]:
     if isinstance(error, trio.Cancelled):
         yield error
@@ -74,6 +79,7 @@ def plain_deadline_error(title: str) -> ContextUseError:
 
 
 _REMEDY = (
-    "Use time limits that are recorded: timeout= of ctx.step, ctx.create_callback or ctx.wait_for_callback. Plain"
-    " scopes belong inside the body of a step."
+    "Use time limits that are recorded: ctx.move_on_after(...) or ctx.fail_after(...) around durable code, or"
+    " timeout= of ctx.step, ctx.create_callback or ctx.wait_for_callback. Plain scopes belong inside the body of a"
+    " step."
 )

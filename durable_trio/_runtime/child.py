@@ -14,9 +14,8 @@ around it. Its body runs on every replay, its error leaves it as it is.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
-
-import trio
 
 from durable_trio._protocol.batching import is_result_stored
 from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction, OperationUpdate
@@ -28,7 +27,7 @@ from durable_trio._protocol.replay import (
     ReplayChildren,
     decide_context,
 )
-from durable_trio._runtime.actor import run_context_here, run_in_actor
+from durable_trio._runtime.actor import BodyOf, run_in_actor
 from durable_trio._runtime.bodies import call_context_body, closed_on_error
 from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
 from durable_trio._runtime.node import ContextNode
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
 
+    from durable_trio._runtime.writer import SizedUpdate
     from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
@@ -63,7 +63,7 @@ class ContextOperation(Operation[T_co]):
 
     _tells_time: ClassVar[bool] = False  # its end is only queued
 
-    __slots__ = ("_args", "_body", "_error_mapper", "_is_announced", "_serdes", "_summary")
+    __slots__ = ("_args", "_body", "_error_mapper", "_has_outcome", "_is_announced", "_serdes", "_summary")
 
     kind: ClassVar[str] = "context"
 
@@ -85,6 +85,12 @@ class ContextOperation(Operation[T_co]):
         self._summary = summary
         self._error_mapper = error_mapper
         self._is_announced = False
+        self._has_outcome = False
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end is recorded, or queued."""
+        return self._has_outcome or super().is_ending
 
     def announce(self) -> None:
         """Queue the START now, ahead of the actor that will run the context.
@@ -98,10 +104,10 @@ class ContextOperation(Operation[T_co]):
         record = self.recorded()
         match decide_context(record):
             case Replay(payload):
-                await trio.lowlevel.checkpoint()
+                await self.invocation.supervisor.replay_checkpoint()
                 return self._decoded(payload)
             case RaiseRecorded(_, error):
-                await trio.lowlevel.checkpoint()
+                await self.invocation.supervisor.replay_checkpoint()
                 raise self._failure(error)
             case Begin(must_start):
                 self._node.entering(record)
@@ -113,24 +119,21 @@ class ContextOperation(Operation[T_co]):
                 )
                 return await self._run_actor(lambda: self._run_body_again(child))
 
-    async def _run_actor(self, run: Callable[[], Awaitable[T_co]]) -> T_co:
+    def _run_actor(self, run: Callable[[], Awaitable[T_co]]) -> Awaitable[T_co]:
         """Run the body in an actor; map items, which are in an actor already, run it where they are."""
-        return await run_in_actor(self.invocation.supervisor, run)
+        return run_in_actor(self.invocation.supervisor, run)
 
     async def _run_body(self, child: ContextNode, *, must_start: bool) -> T_co:
         writer = self.invocation.writer
-
-        async def body() -> Any:
-            # The call shows whether the body is async at all; only then is anything recorded.
-            awaitable = call_context_body(self._body, self.invocation.context_for(child), *self._args)
-            if must_start and not self._is_announced:
-                with closed_on_error(awaitable):
-                    await writer.record(self.update(OperationAction.START))
-            with self._body_observed(child):
-                return await awaitable
-
         try:
-            value = await run_context_here(child, body)
+            with BodyOf(child):
+                # The call shows whether the body is async at all; only then is anything recorded.
+                awaitable = call_context_body(self._body, self.invocation.context_for(child), *self._args)
+                if must_start and not self._is_announced:
+                    with closed_on_error(awaitable):
+                        await writer.record(self.update(OperationAction.START))
+                with self._body_observed(child):
+                    value = await awaitable
             payload = self._encoded(value)
             succeed = writer.sized(self._succeed_update(value, payload))
         except ConfigurationError:
@@ -140,7 +143,7 @@ class ContextOperation(Operation[T_co]):
                 self.invocation.report_lost(error)
                 await self.invocation.refuse()
             await self._fail(error)
-        await (writer.commit if self._tells_time else writer.record)(succeed)
+        await self._record_end(succeed)
         return self._decoded(payload)
 
     def _succeed_update(self, value: Any, payload: str | None) -> OperationUpdate:
@@ -156,9 +159,17 @@ class ContextOperation(Operation[T_co]):
         if is_fatal(error):
             self.invocation.fail(error)
         recorded = self._recorded_failure(error)
-        writer, fail = self.invocation.writer, self.update(OperationAction.FAIL, error=recorded)
-        await (writer.commit if self._tells_time else writer.record)(fail)
+        await self._record_end(self.update(OperationAction.FAIL, error=recorded))
         raise self._failure(recorded) from None
+
+    async def _record_end(self, end: OperationUpdate | SizedUpdate) -> None:
+        self._has_outcome = True
+        invocation = self.invocation
+        if self._tells_time:
+            with invocation.supervisor.ending(self):
+                await invocation.writer.commit(end)
+        else:
+            await invocation.writer.record(end)
 
     def _mapped(self, error: Exception) -> Exception:
         if self._error_mapper is None:
@@ -173,12 +184,8 @@ class ContextOperation(Operation[T_co]):
 
     async def _run_body_again(self, child: ContextNode) -> T_co:
         """Get a result that was too big to store from the context's finished children."""
-
-        async def body() -> Any:
-            with self._body_observed(child):
-                return await call_context_body(self._body, self.invocation.context_for(child), *self._args)
-
-        value = await run_context_here(child, body)
+        with BodyOf(child), self._body_observed(child):
+            value = await call_context_body(self._body, self.invocation.context_for(child), *self._args)
         return self._decoded(self._encoded(value))
 
     # --- what kinds of context do differently --------------------------------------------------------------
@@ -213,7 +220,7 @@ class ChildContext(ContextOperation[T_co]):
 class VirtualContext(Operation[T_co]):
     """A namespace without a record of its own."""
 
-    __slots__ = ("_args", "_body", "_error_mapper")
+    __slots__ = ("_args", "_body", "_error_mapper", "_inside")
 
     kind: ClassVar[str] = "virtual context"
     _tells_time: ClassVar[bool] = False
@@ -232,22 +239,29 @@ class VirtualContext(Operation[T_co]):
         self._body = body
         self._args = args
         self._error_mapper = error_mapper
+        self._inside: ContextNode | None = None
 
     def was_settled(self) -> bool:
         """Its past is that of its operations: it is asked again when they are through."""
         return True
+
+    def ended_at(self) -> float:
+        """Return the latest recorded end of what is directly inside; infinite if nothing is."""
+        state, ids = self.invocation.state, self._inside.taken_ids() if self._inside is not None else ()
+        ends = [end for end in map(state.latest_end_at, ids) if end is not None]
+        return max(ends, default=math.inf)
 
     async def _execute(self) -> T_co:
         self.refuse_record()
         child = ContextNode(
             self.invocation, prefix=self.id, parent_id=self._node.parent_id, parent=self._node
         )
+        self._inside = child
         context = self.invocation.context_for(child)
 
         async def body() -> T_co:
-            value: T_co = await run_context_here(
-                child, lambda: call_context_body(self._body, context, *self._args)
-            )
+            with BodyOf(child):
+                value: T_co = await call_context_body(self._body, context, *self._args)
             return value
 
         try:

@@ -1,139 +1,125 @@
-"""``ctx.all``: several operations of one context at once.
+"""Several operations of one context at once: what ``all``, ``all_settled``, ``race`` and ``any`` have in common.
 
-The operations have their ids before the combinator takes its own, and the combinator takes one whether or
-not it records anything, so ids after it do not depend on how it ended. When everything succeeds nothing is
-recorded. ``all`` fails fast, with the *first* failure: the others are cancelled and joined, and the verdict is
-recorded (a context of subtype All, started and failed in one request) before anybody sees the error. On
-replay the failing operation alone is asked for its error; the cancelled ones do not run again.
+The operations have their ids before the combinator takes its own, and the combinator takes one whether or not it
+records anything, so ids after it do not depend on how it ended. A suspended operation is neither success nor
+failure: when nothing else can run, the whole suspends.
 
-A suspended operation is neither success nor failure.
+*What was decided early is recorded before anybody sees it*, as a context that is started and closed in one
+request. On replay the record is obeyed: only the operation that decided is asked for its outcome, which is
+recorded under its own id, and the others do not run.
+
+*What a loser is afterwards must not depend on timing either.* What is recorded as ended has its outcome, whoever
+lost. What is still pending at the service (a wait, a callback's result, an invoke) may be awaited again. The rest
+was cancelled. What has no record of its own, a virtual context or an ``all``, counts as cancelled even if it had
+got through at the last moment, because no replay could tell. All of that holds for the operations inside of a
+combinator that lost, too.
+
+Times are told by what the program has awaited: ``ctx.now()`` hears of the winner, not of losers that were through.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import trio
-
-from durable_trio._protocol.operation import ErrorObject, OperationAction
-from durable_trio._protocol.replay import Identity, RaiseRecorded, decide_context
-from durable_trio._runtime.actor import run_counted
-from durable_trio._runtime.cancelling import RuntimeReason
-from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
+from durable_trio._protocol.operation import OperationAction
+from durable_trio._runtime.contest import Contest
 from durable_trio._runtime.operation import Operation
-from durable_trio._runtime.supervisor import Join
-from durable_trio.exceptions import OperationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from durable_trio._protocol.operation import ErrorObject
+    from durable_trio._protocol.replay import Identity
     from durable_trio._runtime.node import ContextNode
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-class AllOperation(Operation[T_co]):
-    """Runs operations concurrently; a tuple of them gives a tuple of values, anything else a list."""
+class Combinator(Operation[T_co], Generic[T_co]):
+    """Operations that run at once, and what was decided about them."""
 
-    __slots__ = ("_cls", "_first_failed", "_operations")
+    __slots__ = ("_contenders", "_is_deciding", "_operations")
 
-    kind: ClassVar[str] = "all"
     _tells_time: ClassVar[bool] = False  # its operations do
 
-    def __init__(
-        self, node: ContextNode, identity: Identity, operations: Sequence[Operation[Any]], *, as_tuple: bool
-    ) -> None:
+    def __init__(self, node: ContextNode, identity: Identity, operations: Sequence[Operation[Any]]) -> None:
         super().__init__(node, identity)
         self._operations = operations
-        self._cls: type[Any] = tuple if as_tuple else list
-        self._first_failed: int | None = None
+        # What had ended before keeps its outcome, whatever is decided.
+        self._contenders = [operation for operation in operations if not operation.has_ended]
+        self._is_deciding = False
 
-    def was_settled(self) -> bool:
-        """It records nothing when it succeeds: its past is that of its operations."""
-        state = self.invocation.state
-        return state.is_settled(self.id) or all(operation.was_settled() for operation in self._operations)
+    # --- running ------------------------------------------------------------------------------------------
 
-    async def _execute(self) -> T_co:
-        record = self.recorded_verdict()
-        match decide_context(record):
-            case RaiseRecorded(_, recorded):
-                await self._raise_again(recorded)
-            case _:
-                await self._run_all()
-        if self._first_failed is not None:
-            await self._commit_verdict(self._first_failed)
-        values: T_co = self._cls(operation.value for operation in self._operations)
-        return values
+    async def _contend(
+        self, decides: Callable[[Operation[Any]], bool], positions: Iterable[int] | None = None
+    ) -> int | None:
+        """Run the operations (those at *positions*) until one decides; return its position."""
+        contest = Contest(self.invocation, self._operations, decides, self.title)
+        await contest.run(range(len(self._operations)) if positions is None else positions)
+        return contest.winner
 
-    def recorded_verdict(self) -> Any:
-        """Return the record of this combinator, if it has one."""
-        if self.invocation.state.get(self.id) is None:
-            return None  # nothing is recorded of an ``all`` that succeeded, nor of one that is not decided
-        return self.recorded()
+    async def _commit_verdict(
+        self,
+        *,
+        must_start: bool,
+        payload: str | None = None,
+        error: ErrorObject | None = None,
+    ) -> None:
+        """Record what was decided: how the context ends, after its START if that is not recorded already."""
+        self._is_deciding = True
+        action = OperationAction.SUCCEED if error is None else OperationAction.FAIL
+        end = self.update(action, payload=payload, error=error)
+        start = [self.update(OperationAction.START)] if must_start else []
+        await self.invocation.writer.commit(*start, end)
 
-    async def _run_all(self) -> None:
-        if not self._operations:
-            await trio.lowlevel.checkpoint()
-            return
-        join = Join(self.invocation.supervisor)
-        for _ in self._operations:
-            join.child_started()
-        with join:
-            async with trio.open_nursery() as nursery:
+    @property
+    def is_ending(self) -> bool:
+        """Whether its verdict is recorded or on its way to the service."""
+        return self._is_deciding or super().is_ending
 
-                async def actor(index: int) -> None:
-                    await self._operations[index].run()
-                    if self._operations[index].error is not None and self._first_failed is None:
-                        self._first_failed = index
-                        join.decide()
-                        nursery.cancel_scope.cancel(RuntimeReason("an operation of ctx.all failed"))
+    def _replays(self, operation: Operation[Any]) -> bool:
+        """Tell whether an operation that has ended here or before will say the same on replay."""
+        return operation.is_unrecorded or operation.is_ending or operation not in self._contenders
 
-                for index in range(len(self._operations)):
-                    nursery.start_soon(run_counted, join, lambda index=index: actor(index))
+    # --- losing -------------------------------------------------------------------------------------------
 
-    async def _raise_again(self, recorded: ErrorObject | None) -> None:
-        """Raise the recorded failure: the failing operation's own, which replays, or else the verdict's."""
-        index, ended = _verdict_of(recorded)
-        for position, loser in enumerate(self._operations):
-            if position in ended:
-                loser.release()
-            else:
-                loser.lose()
-        if index is not None and index < len(self._operations):
-            operation = self._operations[index]
-            # What has no record of its own (a virtual context) runs again over its finished operations.
-            if operation.is_unrecorded or self.invocation.state.is_terminal(operation.id):
-                await operation.run()
-                if operation.error is not None:
-                    raise operation.error
-        await trio.lowlevel.checkpoint()
-        raise recorded_error(recorded, OperationError, self._identity)
+    def lose(self) -> None:
+        """Note that it was cancelled, and with it the operations that were given to it."""
+        super().lose()
+        for operation in self._contenders:
+            operation.lose()
 
-    async def _commit_verdict(self, index: int) -> NoReturn:
-        error = self._operations[index].error
-        if error is None:
-            raise AssertionError("the operation that failed first has no error")
-        if is_fatal(error):
-            self.invocation.fail(error)
-        # What has no record of its own says nothing on replay about whether it had ended.
-        ended = [
-            position
-            for position, operation in enumerate(self._operations)
-            if operation.has_ended and not self.invocation.state.is_terminal(operation.id)
-        ]
-        recorded = replace(error_object(error), data=json.dumps({"index": index, "ended": ended}))
-        await self.invocation.writer.commit(
-            self.update(OperationAction.START), self.update(OperationAction.FAIL, error=recorded)
-        )
-        raise error
+    def release(self) -> None:
+        """Note on replay that it had ended, and with it the operations that were given to it."""
+        super().release()
+        for operation in self._contenders:
+            operation.release()
 
+    def _lose_all_but(self, kept: Iterable[int]) -> None:
+        """Note that the operations were cancelled, except those at the positions *kept*."""
+        keeping = [self._operations[position] for position in kept]
+        for operation in self._contenders:
+            if not any(operation is one for one in keeping):
+                operation.lose()
 
-def _verdict_of(recorded: ErrorObject | None) -> tuple[int | None, list[int]]:
-    """Return which operation failed, and which had ended without a record of their own."""
-    try:
-        verdict = json.loads(recorded.data) if recorded and recorded.data else {}
-        return int(verdict["index"]), [int(index) for index in verdict["ended"]]
-    except (ValueError, LookupError, TypeError):
-        return None, []
+    def has_inside(self, other: Operation[Any]) -> bool:
+        """Tell whether *other* is this one, or one of its operations, or inside of one."""
+        return other is self or any(operation.has_inside(other) for operation in self._operations)
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def tell_time(self) -> None:
+        """Let ``ctx.now()`` know of the operations whose outcome is part of this one's."""
+        for operation in self._observed():
+            operation.tell_time()
+
+    def ended_at(self) -> float:
+        """Return the recorded end, or else that of the latest operation whose outcome is part of this one's."""
+        if self.invocation.state.is_terminal(self.id):
+            return super().ended_at()
+        return max((operation.ended_at() for operation in self._observed()), default=super().ended_at())
+
+    def _observed(self) -> Iterable[Operation[Any]]:
+        """Return the operations whose outcome is part of this one's."""
+        return self._operations

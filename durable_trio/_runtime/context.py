@@ -19,6 +19,10 @@ from durable_trio._runtime.bodies import default_name, is_async_function, refuse
 from durable_trio._runtime.child import ChildContext, VirtualContext
 from durable_trio._runtime.context_batches import BatchMethods
 from durable_trio._runtime.context_combinators import CombinatorMethods
+from durable_trio._runtime.context_compensations import CompensationMethods
+from durable_trio._runtime.context_races import RaceMethods
+from durable_trio._runtime.context_retries import RetryMethods
+from durable_trio._runtime.context_scopes import ScopeMethods
 from durable_trio._runtime.context_waits import WaitMethods
 from durable_trio._runtime.failures import error_object
 from durable_trio._runtime.safe_values import safe_random, safe_uuid
@@ -49,7 +53,15 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
-class DurableContext(WaitMethods, BatchMethods, CombinatorMethods):
+class DurableContext(
+    WaitMethods,
+    BatchMethods,
+    CombinatorMethods,
+    RaceMethods,
+    RetryMethods,
+    ScopeMethods,
+    CompensationMethods,
+):
     """The context of a durable handler, of a child context, or of a map's item.
 
     Use it only in the function it was passed to, and only from the task that runs that function.

@@ -14,17 +14,20 @@ from durable_trio.serdes import SerDes, plain_json
 
 if TYPE_CHECKING:
     from durable_trio._protocol.operation import OperationType
+    from durable_trio._runtime.compensations import Registered
     from durable_trio._runtime.node import ContextNode
 
 
 class ContextBase:
     """The part of ``DurableContext`` that its groups of methods share."""
 
-    __slots__ = ("_logger", "_node")
+    __slots__ = ("_compensations", "_logger", "_node")
 
     def __init__(self, node: ContextNode) -> None:
         self._node = node
         self._logger: Any = None
+        # What ctx.run_compensations undoes; None as long as nothing is registered.
+        self._compensations: list[Registered] | None = None
 
     def _identity(
         self, type_: OperationType, sub_type: str, name: str | None, default: str | None = None

@@ -13,6 +13,7 @@ from durable_trio._runtime.batch_items import BatchItems, ItemSerdes
 from durable_trio._runtime.batch_operation import BatchOperation, BatchOptions
 from durable_trio._runtime.bodies import default_name, refuse_generator
 from durable_trio._runtime.context_base import ContextBase
+from durable_trio._runtime.item_retry import Restarts
 from durable_trio.config import (
     CompletionConfig,
     ItemBatcher,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from durable_trio._runtime.parallel_options import Arm, ParallelOptions
     from durable_trio.batch import BatchResult
     from durable_trio.config import Branch
+    from durable_trio.restarts import RestartIntensity
+    from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
 
 
@@ -69,6 +72,8 @@ class BatchMethods(ContextBase):
         serdes: SerDes | None = ...,
         summary: Callable[[BatchResult[T]], str] | None = ...,
         batch: None = ...,
+        item_retry: RetryStrategy | None = ...,
+        restart_intensity: RestartIntensity | None = ...,
         config: MapConfig | None = ...,
     ) -> Operation[BatchResult[T]]: ...
 
@@ -88,6 +93,8 @@ class BatchMethods(ContextBase):
         serdes: SerDes | None = ...,
         summary: Callable[[BatchResult[T]], str] | None = ...,
         batch: ItemBatcher,
+        item_retry: RetryStrategy | None = ...,
+        restart_intensity: RestartIntensity | None = ...,
         config: MapConfig | None = ...,
     ) -> Operation[BatchResult[T]]: ...
 
@@ -106,6 +113,8 @@ class BatchMethods(ContextBase):
         serdes: SerDes | None = None,
         summary: Callable[[BatchResult[T]], str] | None = None,
         batch: ItemBatcher | None = None,
+        item_retry: RetryStrategy | None = None,
+        restart_intensity: RestartIntensity | None = None,
         config: MapConfig | None = None,
     ) -> Operation[BatchResult[T]]:
         """Run ``fn(item_ctx, item, index)`` for every item, concurrently, each in a context of its own.
@@ -129,6 +138,10 @@ class BatchMethods(ContextBase):
             batch: put items together: then ``fn(item_ctx, items, start_index)`` runs once per group of items,
                 *item_namer* is called with a group and its start index, and what is said of items here goes
                 for groups.
+            item_retry: ``(error, attempt) -> delay or None``: an item that fails runs again, after a durable wait,
+                in a context of its own inside the item's; *error* is what *fn* raised. It counts as failed only when
+                the strategy gives up. None (default) restarts nothing.
+            restart_intensity: a budget of restarts that all items share; one that is not granted stays failed.
             config: the same options as a value; keywords win.
 
         Raises (at once):
@@ -145,9 +158,14 @@ class BatchMethods(ContextBase):
         options = self._batch_options(
             config, len(groups), max_concurrency, completion, ItemSerdes.same(store), serdes, summary
         )
+        restarts = self._restarts(config, item_retry, restart_intensity)
+
+        def body(child: DurableContext, index: int) -> Awaitable[T]:
+            return fn(child, groups[index][1], groups[index][0])
+
         group = BatchItems(
             total=len(groups),
-            body=lambda child, index: fn(child, groups[index][1], groups[index][0]),
+            body=body if restarts is None else restarts.around(body, options.item_serdes),
             names=arguments.item_names(pick(item_namer, config, "item_namer"), groups),
             title="map-item",
             sub_type=SubType.MAP_ITERATION,
@@ -227,6 +245,8 @@ class BatchMethods(ContextBase):
         result_type: Any = None,
         serdes: SerDes | None = None,
         summary: Callable[[BatchResult[Any]], str] | None = None,
+        item_retry: RetryStrategy | None = None,
+        restart_intensity: RestartIntensity | None = None,
         config: ParallelConfig | None = None,
     ) -> Operation[BatchResult[Any]]:
         """Run several functions concurrently, each in a context of its own.
@@ -243,9 +263,14 @@ class BatchMethods(ContextBase):
         wanted = pick(result_type, config, "result_type")
         stores = ItemSerdes([self._result_store(arm.fn, given, wanted) for arm in arms])
         options = self._batch_options(config, len(arms), max_concurrency, completion, stores, serdes, summary)
+        restarts = self._restarts(config, item_retry, restart_intensity)
+
+        def body(child: DurableContext, index: int) -> Awaitable[Any]:
+            return arms[index](child)
+
         items = BatchItems(
             total=len(arms),
-            body=lambda child, index: arms[index](child),
+            body=body if restarts is None else restarts.around(body, stores),
             names=[arm.name for arm in arms],
             title="parallel-branch",
             sub_type=SubType.PARALLEL_BRANCH,
@@ -253,6 +278,16 @@ class BatchMethods(ContextBase):
         )
         identity = self._identity(OperationType.CONTEXT, SubType.PARALLEL, name)
         return BatchOperation(self._node, identity, items, options)
+
+    def _restarts(
+        self,
+        config: MapConfig | ParallelConfig | None,
+        item_retry: RetryStrategy | None,
+        intensity: RestartIntensity | None,
+    ) -> Restarts | None:
+        return Restarts.checked(
+            pick(item_retry, config, "item_retry"), pick(intensity, config, "restart_intensity")
+        )
 
     def _batch_options(
         self,

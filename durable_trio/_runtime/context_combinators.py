@@ -1,4 +1,4 @@
-"""``all``: the methods of ``DurableContext`` that combine operations of it.
+"""``all`` and ``all_settled``: the methods of ``DurableContext`` that gather the outcomes of operations of it.
 
 Most of this file is signatures: type checkers see the type of every operation.
 """
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._runtime import arguments
-from durable_trio._runtime.combinators import AllOperation
+from durable_trio._runtime.combinators_all import AllOperation, AllSettledOperation
 from durable_trio._runtime.context_base import ContextBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from durable_trio._runtime.operation import Operation
+    from durable_trio.settled import Outcome
 
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ T8 = TypeVar("T8")
 
 
 class CombinatorMethods(ContextBase):
-    """``all``."""
+    """``all`` and ``all_settled``."""
 
     __slots__ = ()
 
@@ -104,10 +105,81 @@ class CombinatorMethods(ContextBase):
             ContextUseError: an operation belongs to another context, or is awaited already.
             ValidationError: something else than an operation was given.
         """
-        self._node.check_use("combine operations")
         as_tuple = isinstance(operations, tuple)
-        given = arguments.operations("ctx.all", operations)
-        for operation in given:
-            operation.claim("ctx.all", self._node)
+        given = arguments.contenders("ctx.all", self._node, operations, may_be_empty=True)
         identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)
         return AllOperation(self._node, identity, given, as_tuple=as_tuple)
+
+    @overload
+    def all_settled(
+        self, operations: tuple[Operation[T1], Operation[T2]]
+    ) -> Operation[list[Outcome[T1 | T2]]]: ...
+
+    @overload
+    def all_settled(
+        self, operations: tuple[Operation[T1], Operation[T2], Operation[T3]]
+    ) -> Operation[list[Outcome[T1 | T2 | T3]]]: ...
+
+    @overload
+    def all_settled(
+        self, operations: tuple[Operation[T1], Operation[T2], Operation[T3], Operation[T4]]
+    ) -> Operation[list[Outcome[T1 | T2 | T3 | T4]]]: ...
+
+    @overload
+    def all_settled(
+        self, operations: tuple[Operation[T1], Operation[T2], Operation[T3], Operation[T4], Operation[T5]]
+    ) -> Operation[list[Outcome[T1 | T2 | T3 | T4 | T5]]]: ...
+
+    @overload
+    def all_settled(
+        self,
+        operations: tuple[
+            Operation[T1], Operation[T2], Operation[T3], Operation[T4], Operation[T5], Operation[T6]
+        ],
+    ) -> Operation[list[Outcome[T1 | T2 | T3 | T4 | T5 | T6]]]: ...
+
+    @overload
+    def all_settled(
+        self,
+        operations: tuple[
+            Operation[T1],
+            Operation[T2],
+            Operation[T3],
+            Operation[T4],
+            Operation[T5],
+            Operation[T6],
+            Operation[T7],
+        ],
+    ) -> Operation[list[Outcome[T1 | T2 | T3 | T4 | T5 | T6 | T7]]]: ...
+
+    @overload
+    def all_settled(
+        self,
+        operations: tuple[
+            Operation[T1],
+            Operation[T2],
+            Operation[T3],
+            Operation[T4],
+            Operation[T5],
+            Operation[T6],
+            Operation[T7],
+            Operation[T8],
+        ],
+    ) -> Operation[list[Outcome[T1 | T2 | T3 | T4 | T5 | T6 | T7 | T8]]]: ...
+
+    @overload
+    def all_settled(self, operations: Iterable[Operation[T]]) -> Operation[list[Outcome[T]]]: ...
+
+    def all_settled(self, operations: Iterable[Operation[Any]]) -> Operation[list[Outcome[Any]]]:
+        """Run several operations of this context to their ends, at once; return their outcomes in the order given.
+
+        A failure cancels nothing and is raised by nobody: it is the ``error`` of its ``Outcome``. Nothing is recorded
+        besides the operations, so replay gives the same list.
+
+        Raises (at once):
+            ContextUseError: an operation belongs to another context, or is awaited already.
+            ValidationError: something else than an operation was given.
+        """
+        given = arguments.contenders("ctx.all_settled", self._node, operations, may_be_empty=True)
+        identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)
+        return AllSettledOperation(self._node, identity, given)

@@ -31,6 +31,7 @@ from durable_trio.exceptions import (
     NonDeterministicExecutionError,
     OperationError,
     RetryableSerDesError,
+    SerDesError,
     ServiceError,
     SizeLimitError,
     StepError,
@@ -55,6 +56,10 @@ _OWN_CALLBACK_ERRORS: Final[dict[str, type[CallbackError]]] = {
     cls.__name__: cls
     for cls in (CallbackError, CallbackExternalError, CallbackTimeoutError, CallbackSubmitterError)
 }
+
+
+NEVER_RETRIED: Final = (SerDesError, SizeLimitError, ContextUseError)
+"""Trying again cannot help: the value or the program is at fault."""
 
 
 def is_fatal(error: BaseException) -> bool:

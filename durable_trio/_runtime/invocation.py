@@ -46,7 +46,7 @@ from durable_trio._protocol.envelope import (
 from durable_trio._protocol.operation import ErrorObject, OperationAction, OperationType, OperationUpdate
 from durable_trio._protocol.state import ExecutionState
 from durable_trio._protocol.wire import WireError
-from durable_trio._runtime.actor import run_context_here
+from durable_trio._runtime.actor import BodyOf
 from durable_trio._runtime.bodies import call_context_body
 from durable_trio._runtime.context import DurableContext
 from durable_trio._runtime.deadline import Deadline
@@ -72,8 +72,10 @@ from durable_trio.serdes import SerdesContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._runtime.operation import Operation
     from durable_trio._runtime.options import HandlerOptions
     from durable_trio._runtime.plugin_host import PluginHost
+    from durable_trio._runtime.unwinding import Unwinding
     from durable_trio.clients import ServiceClient
     from durable_trio.step_context import StepContext
 
@@ -182,6 +184,10 @@ class Invocation:
         self._log: Any = None
         self.plugins: PluginHost | None = None
         """Told what happens; None if there are no plugins."""
+        self.unwinding: Unwinding | None = _unwinding_in(self) if state.open_sagas else None
+        """The ways to the sagas that earlier invocations have left open; None if there are none."""
+        self.on_created: Callable[[Operation[Any]], None] | None = None
+        """Told of each operation as the program creates it; the testing kit's."""
 
     def __repr__(self) -> str:
         return f"<Invocation {self.state.execution_id} {self.supervisor!r} {self.writer!r}>"
@@ -223,7 +229,8 @@ class Invocation:
             with self._handler_scope:
                 event = self.decoded_input()
                 context = self.context_for(root)
-                value = await run_context_here(root, lambda: call_context_body(fn, event, context))
+                with BodyOf(root):
+                    value = await call_context_body(fn, event, context)
                 handled.append(_Returned(value))
         except Exception as error:  # noqa: BLE001  # the execution's failure, whatever it is
             handled.append(_Raised(error))
@@ -450,6 +457,12 @@ class Invocation:
         return make_logger(
             fields, mode=options.replay_logging, is_replaying=is_replaying, base=options.logger
         )
+
+
+def _unwinding_in(invocation: Invocation) -> Unwinding | None:
+    from durable_trio._runtime.unwinding import unwinding_in  # costs cold start, and most have no sagas
+
+    return unwinding_in(invocation)
 
 
 class _Returned:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-import trio
-
 from durable_trio._protocol.operation import (
     ChainedInvokeOptions,
     ErrorObject,
@@ -39,6 +37,7 @@ class InvokeOperation(Operation[T_co]):
     __slots__ = ("_options", "_payload", "_payload_serdes", "_result_serdes")
 
     kind: ClassVar[str] = "invoke"
+    is_timed: ClassVar[bool] = True
     _may_be_awaited_after_cancellation: ClassVar[bool] = True
 
     def __init__(
@@ -69,10 +68,10 @@ class InvokeOperation(Operation[T_co]):
                 case Park(due_at):
                     await self.park(due_at)
                 case Replay(payload):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     return self._decoded(payload)
                 case RaiseRecorded(status, error):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     raise recorded_error(error or _WITHOUT_ERROR.get(status), InvokeError, self._identity)
             record = self.invocation.state.get(self.id)
 

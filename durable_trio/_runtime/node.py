@@ -32,8 +32,10 @@ from durable_trio.exceptions import ContextUseError
 
 if TYPE_CHECKING:
     from durable_trio._protocol.operation import OperationRecord
+    from durable_trio._runtime.durable_deadline import DurableDeadline
     from durable_trio._runtime.invocation import Invocation
     from durable_trio._runtime.operation import Operation
+    from durable_trio._runtime.scope import Construct
 
 current_node: ContextVar[ContextNode | None] = ContextVar("durable_trio_current_node", default=None)
 """The context whose body runs here; inherited by tasks that the body starts."""
@@ -54,6 +56,7 @@ class ContextNode:
         "_safe_values",
         "_unconfirmed",
         "busy_with",
+        "deadlines",
         "invocation",
         "is_ended",
         "is_past",
@@ -62,6 +65,9 @@ class ContextNode:
         "parent_id",
         "prefix",
     )
+
+    construct: Construct | None = None
+    """The inline construct whose body runs here, if it is one's; see ``scope``."""
 
     def __init__(
         self,
@@ -79,6 +85,8 @@ class ContextNode:
         self.owner: trio.lowlevel.Task | None = None
         self.busy_with: Operation[object] | None = None
         self.is_ended = False
+        # The durable deadlines that what runs here has to meet, outermost first.
+        self.deadlines: tuple[DurableDeadline, ...] = () if parent is None else parent.deadlines
         # A finished context whose body runs again: nothing new may come of it.
         self.is_past: bool = is_past or (parent is not None and parent.is_past)
         self._latest_end_at: int | None = None
@@ -100,6 +108,23 @@ class ContextNode:
         self._next_id = operation_id(self.prefix, self._position + 1)
         return taken
 
+    def taken_ids(self) -> list[str]:
+        """Return the ids that were taken so far."""
+        return [operation_id(self.prefix, position) for position in range(1, self._position + 1)]
+
+    @property
+    def still_open(self) -> ContextNode:
+        """This node, or the one around the inline constructs that have been left."""
+        node = self
+        while node.is_ended and node.construct is not None and node.parent is not None:
+            node = node.parent
+        return node
+
+    @property
+    def upcoming_id(self) -> str:
+        """The id of the next position, which is not taken yet."""
+        return self._next_id
+
     def next_safe_value(self) -> int:
         """Take the next number of the counter behind replay-safe values."""
         self._safe_values += 1
@@ -113,9 +138,13 @@ class ContextNode:
         Raises:
             ContextUseError: names what is wrong, and the remedy.
         """
-        if self.owner is not None and self.owner is _current_task() and self.busy_with is None:
-            return
-        raise ContextUseError(f"cannot {what} here: {self._misuse()}")
+        if not self.is_usable:
+            raise ContextUseError(f"cannot {what} here: {self._misuse()}")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the calling code is the body of this context, and not inside of an operation of it."""
+        return self.owner is not None and self.owner is _current_task() and self.busy_with is None
 
     def _misuse(self) -> str:
         if self.is_ended:
@@ -125,6 +154,11 @@ class ContextNode:
                 f"the context is busy with {self.busy_with.title}. A step's body must not use the context: move durable"
                 " operations out of the step, or into ctx.run_in_child_context."
             )
+        if self._is_around_current():
+            return (
+                "it was created outside of the 'async with' block that this code is in. Await an operation in the"
+                " block in which it was created."
+            )
         if self.is_above_current():
             return "this is the context of an outer function. Use the one that was passed to this function."
         return (
@@ -132,6 +166,15 @@ class ContextNode:
             " things at once use ctx.all([...]) or ctx.map(...); to run durable code in a task of its own use"
             " ctx.run_in_child_context(...)."
         )
+
+    def _is_around_current(self) -> bool:
+        """Tell whether the calling task runs an inline construct of this context."""
+        node = current_node.get()
+        while node is not None and node.construct is not None and node.owner is _current_task():
+            node = node.parent
+            if node is self:
+                return True
+        return False
 
     def is_above_current(self) -> bool:
         """Tell whether the calling task runs the body of a context inside this one."""
@@ -171,21 +214,23 @@ class ContextNode:
         if record is None or runs:
             self._is_replaying = False
 
-    def leaving(self, id_: str, *, was_settled: bool, tells_time: bool) -> None:
-        """Note that an operation is through.
-
-        *was_settled*: the previous invocation saw it finished. *tells_time*: its end counts for ``ctx.now()``.
-        """
+    def leaving(self, *, was_settled: bool) -> None:
+        """Note that an operation is through. *was_settled*: the previous invocation saw it finished."""
         state = self.invocation.state
-        if tells_time:
-            self._unconfirmed.append(id_)
-            self._confirm()
         if self._is_replaying and (
             not was_settled or (not state.was_resumed and state.get(self._next_id) is None)
         ):
             self._is_replaying = False
 
     # --- time ---------------------------------------------------------------------------------------------
+
+    def note_end(self, id_: str) -> None:
+        """Note that the context has awaited an operation whose end counts for ``ctx.now()``."""
+        record = self.invocation.state.get(id_)
+        if record is not None and record.ended_at is not None:
+            self._latest_end_at = max(record.ended_at, self._latest_end_at or 0)
+        else:
+            self._unconfirmed.append(id_)
 
     def latest_end_at(self) -> int:
         """Return when the latest operation that this context has awaited ended, or the execution started.

@@ -9,6 +9,7 @@ A subclass implements ``_execute``: replay, or do it and record it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
@@ -18,13 +19,14 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 import trio
 
 from durable_trio._protocol.operation import OperationUpdate
-from durable_trio._protocol.replay import Identity, difference
+from durable_trio._protocol.replay import Identity, difference, through_at
 from durable_trio._runtime.cancelling import (
     has_plain_deadline,
     is_plain,
     plain_cancellation_error,
     plain_deadline_error,
 )
+from durable_trio._runtime.guarding import run_guarded
 from durable_trio.exceptions import (
     ContextUseError,
     DurableError,
@@ -36,7 +38,7 @@ from durable_trio.exceptions import (
 from durable_trio.serdes import SerdesContext
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -84,6 +86,8 @@ class Operation(ABC, Generic[T_co]):
     is_unrecorded: ClassVar[bool] = False
     """It never has a record of its own: its outcome comes from the operations in it, each time."""
     _may_be_awaited_after_cancellation: ClassVar[bool] = False
+    is_timed: ClassVar[bool] = False
+    """A durable deadline asks when it was through; else it asks the operations in it."""
 
     def __init__(self, node: ContextNode, identity: Identity) -> None:
         self._node = node
@@ -92,6 +96,8 @@ class Operation(ABC, Generic[T_co]):
         self.name = identity.name
         self._stage = _Stage.CREATED
         self._value: Any = None
+        if node.invocation.on_created is not None:
+            node.invocation.on_created(self)
 
     def __repr__(self) -> str:
         return f"<{self.title} {self._stage.value}>"
@@ -106,13 +112,23 @@ class Operation(ABC, Generic[T_co]):
 
     def __del__(self) -> None:
         # Half-made objects (an error in __init__) have no stage.
-        if getattr(self, "_stage", None) is _Stage.CREATED and not self.invocation.is_closing:
+        if getattr(self, "_stage", None) is _Stage.CREATED and not self._is_moot():
             warnings.warn(f"{self.title} was never awaited", RuntimeWarning, stacklevel=1, source=self)
+
+    def _is_moot(self) -> bool:
+        """Tell whether the code that was to await it has been cut off."""
+        construct = self._node.construct
+        return self.invocation.is_closing or (construct is not None and construct.is_cut)
 
     @property
     def invocation(self) -> Invocation:
         """The invocation that the operation belongs to."""
         return self._node.invocation
+
+    @property
+    def identity(self) -> Identity:
+        """What it is, and where in the program."""
+        return self._identity
 
     @property
     def parent_id(self) -> str | None:
@@ -134,21 +150,31 @@ class Operation(ABC, Generic[T_co]):
             raise
         if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
             await trio.lowlevel.checkpoint()
+            self.tell_time()
             return self.value
         self._claim("awaited")
         node = self._awaiting_node
         node.busy_with = self
         try:
-            await self.run()
+            if node.construct is None:
+                await self.run()
+            else:
+                await node.construct.run_cuttable(self)
         except (trio.Cancelled, BaseExceptionGroup) as cancellation:
             if is_plain(cancellation) and not self.invocation.supervisor.is_closing:
                 self.invocation.fail(plain_cancellation_error(self.title))
             raise
         finally:
             node.busy_with = None
+        self.tell_time()
         return self.value
 
-    async def park(self, due_at: int | None) -> None:
+    def tell_time(self) -> None:
+        """Let ``ctx.now()`` know when it ended: its context has awaited it."""
+        if self._tells_time:
+            self._awaiting_node.note_end(self.id)
+
+    def park(self, due_at: int | None) -> Awaitable[None]:
         """Sleep until the operation's record changes; *due_at* is when a timer will change it, if that is known.
 
         Raises:
@@ -156,7 +182,12 @@ class Operation(ABC, Generic[T_co]):
         """
         if has_plain_deadline():
             self.invocation.fail(plain_deadline_error(self.title))
-        await self.invocation.supervisor.park(self.id, due_at)
+        return self.invocation.supervisor.park(self.id, due_at)
+
+    @property
+    def awaiting_node(self) -> ContextNode:
+        """The node of the body that awaits it."""
+        return self._awaiting_node
 
     @property
     def _awaiting_node(self) -> ContextNode:
@@ -164,7 +195,8 @@ class Operation(ABC, Generic[T_co]):
         return self._node
 
     def _check_await(self) -> None:
-        self._node.check_use(f"await {self.title}")
+        if not self._node.is_usable:
+            self._node.check_use(f"await {self.title}")
 
     def claim(self, combinator: str, node: ContextNode) -> None:
         """Give the operation to a combinator of *node*.
@@ -182,9 +214,18 @@ class Operation(ABC, Generic[T_co]):
             self._claim(f"given to {combinator}")
             self._stage = _Stage.CLAIMED
 
+    def unclaim(self) -> None:
+        """Take it back from a combinator that came to nothing."""
+        if self._stage is _Stage.CLAIMED:
+            self._stage = _Stage.FREE
+
     def belongs_to(self, node: ContextNode) -> bool:
         """Tell whether *node*'s body may combine it with its own operations."""
         return self._node is node
+
+    def refused(self) -> None:
+        """Note that somebody tried to use it: no warning is due that it was never awaited."""
+        self._refuse()
 
     def _refuse(self) -> None:
         """Note that somebody tried: the error says what is wrong, a warning on top would mislead."""
@@ -192,9 +233,10 @@ class Operation(ABC, Generic[T_co]):
             self._stage = _Stage.FREE
 
     def _claim(self, how: str) -> None:
-        if self._stage is _Stage.CANCELLED and not self._may_be_awaited_after_cancellation:
+        if self._stage is _Stage.CANCELLED:
             # Its end may have been on its way when it was cancelled; then it has an outcome, as it has on replay.
-            if self.invocation.state.is_terminal(self.id):
+            if self._may_be_awaited_after_cancellation or self.invocation.state.is_terminal(self.id):
+                self.invocation.state.reclaim(self.id)
                 return
             raise OperationCancelledError(
                 f"{self.title} was cancelled, because what it was part of had been decided without it:"
@@ -204,9 +246,17 @@ class Operation(ABC, Generic[T_co]):
             raise ContextUseError(f"{self.title} cannot be {how}: it is {self._stage.value} already")
 
     def lose(self) -> None:
-        """Note on replay that the operation was cancelled, because its combinator was decided without it."""
-        if self._stage is _Stage.CLAIMED:
+        """Note that the operation was cancelled, because its combinator was decided, and recorded so, without it.
+
+        What has ended without a record that says so has no outcome either: a replay would not know of it.
+        """
+        if self._stage is _Stage.CLAIMED or (
+            self.has_ended and not self.invocation.state.is_terminal(self.id)
+        ):
             self._stage = _Stage.CANCELLED
+            self._value = None
+        if self._stage is _Stage.CANCELLED:
+            self.invocation.state.abandon(self.id)
 
     def release(self) -> None:
         """Note on replay that the operation had ended when its combinator was decided, and may be asked again."""
@@ -228,9 +278,10 @@ class Operation(ABC, Generic[T_co]):
         if self.invocation.deadline.has_passed:
             await self.invocation.supervisor.hold()
         self._stage = _Stage.RUNNING
+        self.invocation.supervisor.progress += 1
         was_settled = self.was_settled()
         try:
-            self._value = await self._execute()
+            self._value = await self._start()
         except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
             if error.__suppress_context__:
                 # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
@@ -245,7 +296,30 @@ class Operation(ABC, Generic[T_co]):
             raise
         else:
             self._stage = _Stage.SUCCEEDED
-        self._awaiting_node.leaving(self.id, was_settled=was_settled, tells_time=self._tells_time)
+        self.invocation.supervisor.progress += 1
+        self._awaiting_node.leaving(was_settled=was_settled)
+
+    def take_outcome(self, get: Callable[[], T_co]) -> None:
+        """Take the outcome that *get* returns or raises, which is recorded: what ``run`` does, at once."""
+        self._stage = _Stage.RUNNING
+        was_settled = self.was_settled()
+        try:
+            self._value = get()
+        except Exception as error:  # noqa: BLE001  # the operation's outcome, as in ``run``
+            if error.__suppress_context__:
+                error.__context__ = None
+            self._value = error
+            self._stage = _Stage.FAILED
+        else:
+            self._stage = _Stage.SUCCEEDED
+        self.invocation.supervisor.progress += 1
+        self._awaiting_node.leaving(was_settled=was_settled)
+
+    def _start(self) -> Awaitable[T_co]:
+        node, invocation = self._awaiting_node, self.invocation
+        if node.deadlines or invocation.unwinding is not None:
+            return run_guarded(self, node, self._execute)
+        return self._execute()
 
     def observed(
         self, attempt: int | None = None, *, is_replaying_children: bool = False
@@ -257,6 +331,38 @@ class Operation(ABC, Generic[T_co]):
         return plugins.user_function(
             self._identity, attempt=attempt, is_replaying_children=is_replaying_children
         )
+
+    def has_inside(self, other: Operation[Any]) -> bool:
+        """Tell whether *other* is this operation, or inside of it, at any depth."""
+        node: ContextNode | None = other._node
+        while node is not None and node.prefix != self.id:
+            node = node.parent
+        return other is self or node is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun and has no outcome yet."""
+        return self._stage is _Stage.RUNNING
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its outcome is settled, and recorded or on its way to the service."""
+        return self.invocation.state.is_terminal(self.id)
+
+    def ended_at(self) -> float:
+        """Return the latest recorded end that it knows of: its own, or else of what is in it; infinite if none is."""
+        end = self.invocation.state.latest_end_at(self.id)
+        return math.inf if end is None else end
+
+    def through_at(self) -> int | None:
+        """Return when the program could go past it, by the service's record; None if it cannot yet."""
+        record = self.invocation.state.get(self.id)
+        return None if record is None else through_at(record)
+
+    def cut_off(self) -> None:
+        """Note that it is not awaited after all: the code that was about to is cut off."""
+        if self._stage is _Stage.CREATED:
+            self._stage = _Stage.CANCELLED
 
     def was_settled(self) -> bool:
         """Tell, before it runs, whether the previous invocation had come past this operation."""

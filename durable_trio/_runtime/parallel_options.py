@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from durable_trio._runtime.context import DurableContext
     from durable_trio.batch import BatchResult
     from durable_trio.config import CompletionConfig, NestingType, ParallelConfig
+    from durable_trio.restarts import RestartIntensity
+    from durable_trio.retries import RetryStrategy
     from durable_trio.serdes import SerDes
 
 T = TypeVar("T")
@@ -32,4 +34,6 @@ class ParallelOptions(TypedDict, Generic[T], total=False):
     result_type: Any
     serdes: SerDes | None
     summary: Callable[[BatchResult[T]], str] | None
+    item_retry: RetryStrategy | None
+    restart_intensity: RestartIntensity | None
     config: ParallelConfig | None

@@ -13,19 +13,13 @@ What comes back is the decoded copy of what was stored.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from durable_trio._protocol.operation import ErrorObject, OperationAction, StepOptions
 from durable_trio._runtime.attempts import AGAIN, AttemptsOperation
-from durable_trio._runtime.failures import error_object, is_fatal, recorded_error
+from durable_trio._runtime.failures import NEVER_RETRIED, error_object, is_fatal, recorded_error
 from durable_trio._runtime.step_body import run_step_body
-from durable_trio.exceptions import (
-    ContextUseError,
-    SerDesError,
-    SizeLimitError,
-    StepError,
-    StepInterruptedError,
-)
+from durable_trio.exceptions import StepError, StepInterruptedError
 from durable_trio.retries import delay_seconds
 
 if TYPE_CHECKING:
@@ -38,9 +32,6 @@ if TYPE_CHECKING:
     from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
-
-# Trying again cannot help: the value or the program is at fault.
-_NEVER_RETRIED: Final = (SerDesError, SizeLimitError, ContextUseError)
 
 
 class StepOperation(AttemptsOperation[T_co]):
@@ -106,7 +97,7 @@ class StepOperation(AttemptsOperation[T_co]):
         """Return the error, what is recorded of it, and the delay to the next attempt (None: there is none)."""
         try:
             recorded = error_object(error)
-            answer = None if isinstance(error, _NEVER_RETRIED) else self._retry(error, attempt)
+            answer = None if isinstance(error, NEVER_RETRIED) else self._retry(error, attempt)
             return error, recorded, None if answer is None else delay_seconds(answer)
         except Exception as broken:  # noqa: BLE001  # a strategy or an error that cannot be recorded fails the step
             broken.__context__ = error

@@ -23,7 +23,8 @@ refuse to start, and whatever the handler makes of the cancellation, the invocat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 import outcome
 import trio
@@ -32,7 +33,11 @@ from durable_trio._runtime.cancelling import RuntimeReason
 from durable_trio.exceptions import ContextUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+    from durable_trio._runtime.operation import Operation
+
+_REPLAYED_PER_TURN: Final = 50  # half a millisecond
 
 
 class Writer(Protocol):
@@ -67,10 +72,16 @@ class Supervisor:
         self.running = 1  # the handler's own actor
         self.bodies = 0  # how many bodies of steps run; that is work, whatever they are blocked on
         self.held = 0  # how many were kept from starting something
+        self.progress = 0  # grows whenever an operation begins to run, or ends
+        self.endings: list[Operation[Any]] = []  # contexts that wait for their end to be stored
         self.suspend_reason: str | None = None
         self._scope = scope
         self._parked: dict[str, list[trio.lowlevel.Task]] = {}
+        self._watchers: dict[str, Callable[[], None]] = {}  # told when an operation changes, without an actor
+        self._shields: set[trio.CancelScope] = set()
+        self.is_cancelled = False  # whatever runs in the handler is being unwound, for good
         self._is_over = False
+        self._replayed = 0
         self._writer: Writer | None = None
         self._waker: Waker | None = None
 
@@ -106,35 +117,46 @@ class Supervisor:
         else:
             self._writer.send_now()
 
+    @contextmanager
+    def ending(self, context: Operation[Any]) -> Iterator[None]:
+        """Note that *context* is through, and waits for its end to be stored."""
+        self.endings.append(context)
+        try:
+            yield
+        finally:
+            self.endings.remove(context)
+
     # --- parking ------------------------------------------------------------------------------------------
 
-    async def park(self, operation_id: str, due_at: int | None) -> None:
+    def park(self, operation_id: str, due_at: int | None) -> Awaitable[None]:
         """Sleep until the operation's record changes.
 
         *due_at* is when a timer of the service will change it, if that is known. Returns with the actor
         counted as running. If cancelled, the actor is counted too, and unwinds.
         """
-        task = trio.lowlevel.current_task()
-        self._parked.setdefault(operation_id, []).append(task)
         if self._waker is not None:
             self._waker.note_parked(operation_id, due_at)
+        return self.rest(operation_id)
 
-        def unpark() -> None:
-            waiting = self._parked[operation_id]
-            waiting.remove(task)
-            if not waiting:
-                del self._parked[operation_id]
-            self.enter()
-
-        def abort(_: Any) -> trio.lowlevel.Abort:
-            unpark()
-            return trio.lowlevel.Abort.SUCCEEDED
-
+    async def rest(self, key: str) -> None:
+        """Sleep until ``wake`` is called with *key*: as ``park`` does, for what the service knows nothing of."""
+        # Who is cancelled already must not look as if it rested.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        resting = _Resting(self, key, trio.lowlevel.current_task())
+        self._parked.setdefault(key, []).append(resting.task)
         self.leave()
         if self.is_closing:  # this was the last actor: it has just suspended the invocation
-            unpark()
+            resting.end()
             await self.refuse()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        await trio.lowlevel.wait_task_rescheduled(resting)
+
+    def unpark(self, key: str, task: trio.lowlevel.Task) -> None:
+        """Take a parked task off the list, and count its actor."""
+        waiting = self._parked[key]
+        waiting.remove(task)
+        if not waiting:
+            del self._parked[key]
+        self.enter()
 
     async def hold(self) -> NoReturn:
         """Keep an actor from starting anything new, until it is cancelled: the invocation is coming to rest."""
@@ -143,6 +165,7 @@ class Supervisor:
             self.enter()
             return trio.lowlevel.Abort.SUCCEEDED
 
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.held += 1
         self.leave()
         if not self.is_closing:
@@ -151,16 +174,64 @@ class Supervisor:
 
     def wake(self, operation_ids: Iterable[str]) -> None:
         """Wake whoever is parked on one of *operation_ids*: their records have changed."""
-        if not self._parked:
+        if not self._parked and not self._watchers:
             return
         for operation_id in operation_ids:
             for task in self._parked.pop(operation_id, ()):
                 self.enter()
                 trio.lowlevel.reschedule(task)
+            if operation_id in self._watchers:
+                self._watchers[operation_id]()
 
     def is_parked(self, operation_id: str) -> bool:
-        """Tell whether an actor is parked on *operation_id*."""
-        return operation_id in self._parked
+        """Tell whether an actor is parked on *operation_id*, or somebody watches it."""
+        return operation_id in self._parked or operation_id in self._watchers
+
+    @contextmanager
+    def watching(
+        self, operation_id: str, due_at: int | None, on_change: Callable[[], None]
+    ) -> Iterator[None]:
+        """Have *on_change* called when the operation's record changes or its timer is due; no actor waits for it."""
+        self._watchers[operation_id] = on_change
+        if self._waker is not None:
+            self._waker.note_parked(operation_id, due_at)
+        try:
+            yield
+        finally:
+            self.stop_watching(operation_id)
+
+    def stop_watching(self, operation_id: str) -> None:
+        """Let nobody be told about the operation any more."""
+        self._watchers.pop(operation_id, None)
+
+    def came_due(self, operation_id: str) -> None:
+        """Tell who watches the operation that its timer is due, and that the service was asked about it."""
+        if operation_id in self._watchers:
+            self._watchers[operation_id]()
+
+    @contextmanager
+    def shielded(self) -> Iterator[trio.CancelScope]:
+        """Shield the block from every cancellation, except that of the whole handler."""
+        with trio.CancelScope(shield=not self.is_cancelled) as scope:
+            self._shields.add(scope)
+            try:
+                yield scope
+            finally:
+                self._shields.discard(scope)
+
+    # --- replay -------------------------------------------------------------------------------------------
+
+    async def replay_checkpoint(self) -> None:
+        """Be the Trio checkpoint of an operation that replays.
+
+        It is always a cancellation point. Other tasks get their turn at every so many only: a turn of Trio's loop
+        costs more than all the rest of a replayed operation, and there may be thousands in a row.
+        """
+        self._replayed += 1
+        if self._replayed % _REPLAYED_PER_TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
 
     # --- the end ------------------------------------------------------------------------------------------
 
@@ -180,6 +251,9 @@ class Supervisor:
 
         Parked actors that shield themselves would never wake: they are told.
         """
+        self.is_cancelled = True
+        for shield in self._shields:
+            shield.shield = False
         self._scope.cancel(RuntimeReason(reason))
         # Cancelling has taken off the list whoever can be cancelled. What is left is shielded, or is the calling
         # task, which is about to park and will see for itself.
@@ -217,13 +291,34 @@ def _refusal() -> ContextUseError:
     )
 
 
+class _Resting:
+    """One parked task; called by Trio to end its sleep when it is cancelled."""
+
+    # There may be ten thousand: one object each, where two functions and their cells would be a dozen.
+    __slots__ = ("_key", "_supervisor", "task")
+
+    def __init__(self, supervisor: Supervisor, key: str, task: trio.lowlevel.Task) -> None:
+        self._supervisor = supervisor
+        self._key = key
+        self.task = task
+
+    def end(self) -> None:
+        """Be parked no longer."""
+        self._supervisor.unpark(self._key, self.task)
+
+    def __call__(self, _: Any) -> trio.lowlevel.Abort:
+        self.end()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
 class Join:
     """A parent's wait for the children that it counts in.
 
     The parent calls ``child_started`` for each child before starting it, enters the join around the nursery's
-    end, and every child calls ``child_ended`` last thing. ``decide`` is for a parent that goes on before all
-    children have ended by themselves: it takes the parent's place in the count at once, so that cancelling
-    the rest never looks like quiescence.
+    end, and every child calls ``child_ended`` last thing. ``decide`` is for a parent that is to go on before all
+    children have ended by themselves, and cancels them. Each of them counts itself while it unwinds, so that never
+    looks like quiescence; unless one shields itself and waits, which is what a saga does that was cut off. So the
+    parent stays uncounted until the last one has ended.
     """
 
     __slots__ = ("_children", "_is_joining", "_supervisor")
@@ -246,8 +341,8 @@ class Join:
         self._supervisor.leave()
 
     def decide(self) -> None:
-        """Count the parent as running again."""
-        if self._is_joining:
+        """Count the parent as running again, as soon as all its children are gone."""
+        if self._is_joining and self._children == 0:
             self._is_joining = False
             self._supervisor.enter()
 

@@ -21,6 +21,7 @@ class WaitOperation(Operation[None]):
     __slots__ = ("_seconds",)
 
     kind: ClassVar[str] = "wait"
+    is_timed: ClassVar[bool] = True
     _may_be_awaited_after_cancellation: ClassVar[bool] = True
 
     def __init__(self, node: ContextNode, identity: Identity, seconds: int) -> None:
@@ -48,10 +49,10 @@ class WaitOperation(Operation[None]):
                 case Park(due_at):
                     await self.park(due_at)
                 case Replay():
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     return
                 case RaiseRecorded(status, _):
-                    await trio.lowlevel.checkpoint()
+                    await self.invocation.supervisor.replay_checkpoint()
                     raise OperationError(
                         f"the wait ended as {status}", operation_id=self.id, operation_name=self.name
                     )

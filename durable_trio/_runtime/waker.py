@@ -94,7 +94,7 @@ class Waker:
         while True:
             self._earlier = trio.Event()
             self._asleep_until = self._next_time()
-            with trio.move_on_at(self._asleep_until) as scope:
+            with self._clock.scope(self._next_time) as scope:
                 await self._earlier.wait()
             if scope.cancelled_caught:
                 self._stalls.look()
@@ -105,6 +105,8 @@ class Waker:
         is_poll = self._is_poll_due()
         if due or is_poll:
             await self._writer.refresh()
+        for operation_id, _ in due:
+            self._supervisor.came_due(operation_id)
         self._ask_again(due)
         if is_poll:
             self._poll_seconds = min(self._poll_seconds * 2, MAX_POLL_SECONDS)

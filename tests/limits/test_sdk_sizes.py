@@ -19,7 +19,7 @@ from durable_trio import (
     no_retry,
 )
 from durable_trio._protocol import limits
-from durable_trio._protocol.batching import MAX_UPDATE_BYTES, encoded_bytes
+from durable_trio._protocol.batching import MAX_UPDATE_BYTES
 from durable_trio._protocol.operation import ContextDetails, OperationAction, OperationType
 from durable_trio._protocol.wire import encode_error, encode_update
 
@@ -68,7 +68,8 @@ async def run_step_of(excess: int) -> Run:
 
     empty = await run(handler, 0)
     (succeed,) = [u for call in empty.calls for u in call.updates if u.action is OperationAction.SUCCEED]
-    return await run(handler, MAX_UPDATE_BYTES - encoded_bytes(succeed) + excess)
+    encoded_bytes = len(json.dumps(encode_update(succeed))) + len(", ")
+    return await run(handler, MAX_UPDATE_BYTES - encoded_bytes + excess)
 
 
 @pytest.mark.parametrize("excess", [-1, 0])

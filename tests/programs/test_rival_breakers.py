@@ -169,7 +169,8 @@ async def test_nothing_of_one_invocation_survives_into_the_next(autojump_clock: 
             try:
                 return await handler.invoke(event, lambda_context, **client)
             finally:
-                assert all_tasks() <= known
+                # The runner may begin to watch the execution while its first invocation runs.
+                assert {task.name for task in all_tasks() - known} <= {"runner's watch of an execution"}
                 assert current_node.get() is None
                 assert _current_step.get() is None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from durable_trio._protocol.arns import ExecutionArn
 from durable_trio._protocol.checkpointing import CheckpointAnswer, apply_checkpoint
 from durable_trio._protocol.execution_record import ExecutionIdentity, start_record
+from durable_trio._protocol.function_moves import ChainedTarget
 from durable_trio._protocol.invocation_rules import (
     InvocationOutcome,
     RetryPolicy,
@@ -148,10 +149,10 @@ class Service:
         self._note()
         return answer
 
-    def _chain(self, options: ChainedInvokeOptions) -> ExecutionArn | None:
+    def _chain(self, options: ChainedInvokeOptions) -> ChainedTarget | None:
         if options.function_name not in self.functions:
             return None
-        return arn_of("child", options.function_name, "exec-2")
+        return ChainedTarget(arn_of("child", options.function_name, "exec-2"))
 
     def end(self, outcome: InvocationOutcome) -> None:
         """End the active invocation."""

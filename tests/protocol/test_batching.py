@@ -19,6 +19,7 @@ from durable_trio._protocol.operation import (
     OperationType,
     OperationUpdate,
     StepOptions,
+    WaitOptions,
 )
 from durable_trio._protocol.wire import encode_update
 
@@ -87,6 +88,19 @@ def test_sizes_are_those_of_the_encoded_request(text: str, count: int) -> None:
 
     assert request_bytes(updates) <= estimate + overhead
     assert request_bytes(updates) >= estimate + overhead - 8
+
+
+@given(st.text(max_size=300), st.sampled_from(list(OperationType)), st.sampled_from(list(OperationAction)))
+def test_small_updates_are_measured_roughly_but_never_too_short(
+    text: str, type_: OperationType, action: OperationAction
+) -> None:
+    """The size of a small update is an upper bound of its encoded size, by less than 200 bytes."""
+    one = OperationUpdate(
+        "x" * 64, type_, action, "p" * 64, text, "Step", text, None, WaitOptions(31_622_400)
+    )
+    exact = len(json.dumps(encode_update(one))) + len(", ")
+
+    assert exact <= encoded_bytes(one) < exact + 200
 
 
 def test_the_largest_update_fits_a_request() -> None:

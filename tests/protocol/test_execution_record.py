@@ -243,7 +243,7 @@ def test_chained_invoke() -> None:
     service.checkpoint(update(CHAINED_INVOKE, START, "inv", payload='"in"', options=options))
     child = arn_of("child", "other", "exec-2")
 
-    assert ChainedInvokeStarted("inv", child, '"in"') in service.effects
+    assert ChainedInvokeStarted("inv", child, '"in"', "t") in service.effects
     started = service.events[-1].details
     assert (started.function_name, started.tenant_id, started.input) == ("other", "t", '"in"')
     assert (started.executed_version, started.durable_execution_arn) == ("$LATEST", str(child))

@@ -83,7 +83,10 @@ def _refused(
         (update(CALLBACK, START, options=CallbackOptions(0, 100_000_000)), "HeartbeatTimeoutSeconds"),
         (update(CHAINED_INVOKE, START), "CHAINED_INVOKE START of operation 'op' must have options"),
         (update(CHAINED_INVOKE, START, options=ChainedInvokeOptions("")), "length of FunctionName"),
-        (update(CHAINED_INVOKE, START, options=ChainedInvokeOptions("f", "t" * 257)), "length of TenantId"),
+        (
+            update(CHAINED_INVOKE, START, options=ChainedInvokeOptions("f", "t" * 257)),
+            "TenantId of operation",
+        ),
         (update(EXECUTION, SUCCEED, options=WaitOptions(1)), "does not go with type EXECUTION"),
     ],
 )

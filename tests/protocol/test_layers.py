@@ -28,6 +28,8 @@ LAYERS: list[set[str]] = [
         "step_context",
         "config",
         "batch",
+        "settled",
+        "restarts",
         "plugins",
         "asyncio_steps",
     },
@@ -165,6 +167,7 @@ def test_importing_the_sdk_is_cheap() -> None:
         "pytest",
         "structlog",
         "hypercorn",
+        "starlette",
         "cbor2",
         "asyncio",
     ]

@@ -158,3 +158,52 @@ def test_applying_follows_the_table(type_: OperationType, actions: list[Operatio
 
     known = state.get("x")
     assert (known.status if known else None) is status
+
+
+def inside(id_: str, parent_id: str | None, status: OperationStatus, ended_at: int | None) -> OperationRecord:
+    """Return the record of something in a context."""
+    type_ = OperationType.STEP if status is OperationStatus.PENDING else OperationType.WAIT
+    return OperationRecord(id_, type_, status, 1, parent_id=parent_id, ended_at=ended_at)
+
+
+def test_what_was_abandoned_is_not_pending() -> None:
+    """Nobody waits for an abandoned operation, nor for what is inside of it, until it is reclaimed."""
+    state = ExecutionState(ARN)
+    state.load(
+        [
+            OperationRecord("loser", OperationType.CONTEXT, OperationStatus.STARTED, 1),
+            inside("retry", "loser", OperationStatus.PENDING, None),
+        ]
+    )
+    assert state.is_anything_pending(soon=True)
+    state.abandon("loser")
+    assert not state.is_anything_pending()
+    state.abandon("elsewhere")
+    state.reclaim("loser")
+    assert state.is_anything_pending(soon=True)
+    state.load([inside("wait", None, OperationStatus.STARTED, None)])
+    state.abandon("loser")
+    assert state.is_anything_pending()
+    assert not state.is_anything_pending(soon=True)
+
+
+def test_the_latest_end_of_a_context() -> None:
+    """A context that has ended, ended then; one that has not counts by the latest end inside it, at any depth."""
+    state = ExecutionState(ARN)
+    assert state.latest_end_at("unknown") is None
+    state.load(
+        [
+            # Pages need not have parents first.
+            inside("deep", "inner", OperationStatus.SUCCEEDED, 70),
+            OperationRecord("inner", OperationType.CONTEXT, OperationStatus.STARTED, 1, parent_id="outer"),
+            OperationRecord("outer", OperationType.CONTEXT, OperationStatus.STARTED, 1),
+            inside("flat", "outer", OperationStatus.SUCCEEDED, 50),
+            inside("open", "outer", OperationStatus.STARTED, None),
+            inside("other", None, OperationStatus.SUCCEEDED, 90),
+        ]
+    )
+    assert state.latest_end_at("outer") == 70
+    assert state.latest_end_at("inner") == 70
+    assert state.latest_end_at("open") is None
+    state.load([OperationRecord("outer", OperationType.CONTEXT, OperationStatus.SUCCEEDED, 1, ended_at=80)])
+    assert state.latest_end_at("outer") == 80

@@ -373,8 +373,7 @@ async def test_what_all_refuses(autojump_clock: MockClock) -> None:
             ctx.all(mistake)
         coroutine.close()
         await ctx.run_in_child_context(child, ctx, ctx.step(give, 2))
-        with pytest.raises(ContextUseError, match="given to"):
-            await step
+        assert await step == 1  # what was refused changed nothing
 
     finished = await run(handler)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
-from support.runs import FUNCTION, Driver, Handler, Run, driven, run
+from support.runs import run
 from trio.testing import MockClock
 
 from durable_trio import (
@@ -28,32 +25,7 @@ from durable_trio import (
     json_serdes,
     no_retry,
 )
-
-
-async def callback_id(driver: Driver, arn: str) -> str:
-    """Wait for the only open callback and return its id."""
-    while True:
-        for operation in await driver.service.operations(arn):
-            if operation.type == "CALLBACK" and operation.status == "STARTED":
-                found = getattr(operation.details, "callback_id", None)
-                assert found is not None
-                return str(found)
-        await trio.sleep(0.5)
-
-
-@asynccontextmanager
-async def started(handler: Handler) -> AsyncIterator[tuple[Driver, str]]:
-    """Start an execution of *handler*; gives its driver and ARN."""
-    async with driven(handler) as driver:
-        execution = await driver.service.start_execution(FUNCTION, "null", name="run")
-        yield driver, execution.arn
-
-
-async def run_and(handler: Handler, act: Callable[[Driver, str], Awaitable[None]]) -> Run:
-    """Run *handler*, and *act* on the id of its first open callback."""
-    async with started(handler) as (driver, arn):
-        await act(driver, await callback_id(driver, arn))
-        return await driver.finish(arn)
+from durable_trio.testing import DurableRunner
 
 
 def describe(error: Exception) -> tuple[Any, ...]:
@@ -191,16 +163,13 @@ async def test_a_missing_heartbeat_ends_the_callback(autojump_clock: MockClock) 
         seen.append(describe(caught.value))
         return "gave up"
 
-    async def beat(driver: Driver, id_: str) -> None:
-        for _ in range(5):
-            await trio.sleep(50)
-            await driver.service.callback_heartbeat(id_)
-
-    before = trio.current_time()
-    finished = await run_and(handler, beat)
+    async with DurableRunner(handler) as runner:
+        for count in range(1, 6):
+            runner.callback("approval").heartbeat(after=Duration.seconds(50 * count))
+        finished = await runner.run()
 
     assert finished.result == "gave up"
-    assert trio.current_time() - before == pytest.approx(5 * 50 + 60, abs=2)
+    assert finished.duration_seconds == 5 * 50 + 60
     assert seen[0][2] == "Callback.Heartbeat"
 
 
@@ -217,10 +186,9 @@ async def test_an_external_failure_is_raised(autojump_clock: MockClock) -> None:
         await ctx.wait(Duration.seconds(1))
         return "refused"
 
-    async def fail(driver: Driver, id_: str) -> None:
-        await driver.service.callback_fail(id_, ErrorObject("not approved", "Refusal", "by the boss"))
-
-    finished = await run_and(handler, fail)
+    async with DurableRunner(handler) as runner:
+        runner.callback("approval").fail(ErrorObject("not approved", "Refusal", "by the boss"))
+        finished = await runner.run()
 
     assert finished.result == "refused"
     assert seen == [(CallbackExternalError, "not approved", "Refusal", "by the boss", "approval")] * 2
@@ -248,10 +216,9 @@ async def test_wait_for_callback_raises_the_same_on_replay(autojump_clock: MockC
         await ctx.wait(Duration.seconds(1))
         return "all failed"
 
-    async def fail(driver: Driver, id_: str) -> None:
-        await driver.service.callback_fail(id_, ErrorObject("no", "Refusal", "data"))
-
-    finished = await run_and(handler, fail)
+    async with DurableRunner(handler) as runner:
+        runner.callback("failed").fail(ErrorObject("no", "Refusal", "data"))
+        finished = await runner.run()
 
     assert finished.result == "all failed"
     assert seen[0] == seen[-1]
@@ -289,21 +256,18 @@ async def test_the_submitter_is_retried_and_then_left_alone(autojump_clock: Mock
 async def test_an_answer_during_the_submitter_is_not_lost(autojump_clock: MockClock) -> None:
     """Answered before its submitter is through, while the invocation runs, a callback needs no suspension."""
 
-    async with driven(None) as driver:
+    async def submit(callback_id: str) -> None:
+        await runner.callback().succeed("at once").given()
 
-        async def submit(callback_id: str) -> None:
-            await driver.service.callback_succeed(callback_id, "at once")
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> Any:
+        return await ctx.wait_for_callback(submit)
 
-        @durable_execution
-        async def handler(event: Any, ctx: DurableContext) -> Any:
-            return await ctx.wait_for_callback(submit)
-
-        driver.handler = handler
-        execution = await driver.service.start_execution(FUNCTION, "null", name="run")
-        finished = await driver.finish(execution.arn)
+    async with DurableRunner(handler) as runner:
+        finished = await runner.run()
 
     assert finished.result == "at once"
-    assert finished.invocations == ["SUCCEEDED"]
+    assert [invocation.status for invocation in finished.invocations] == ["SUCCEEDED"]
 
 
 async def test_an_answer_while_another_branch_works(autojump_clock: MockClock) -> None:
@@ -327,18 +291,14 @@ async def test_an_answer_while_another_branch_works(autojump_clock: MockClock) -
     async def handler(event: Any, ctx: DurableContext) -> Any:
         return await ctx.all([ctx.run_in_child_context(waiting), ctx.run_in_child_context(working)])
 
-    answered: list[float] = []
-
-    async def answer(driver: Driver, id_: str) -> None:
-        await trio.sleep(20)
-        answered.append(trio.current_time())
-        await driver.service.callback_succeed(id_, "yes")
-
-    finished = await run_and(handler, answer)
+    began = trio.current_time()
+    async with DurableRunner(handler, check_determinism=False) as runner:
+        runner.callback("answer").succeed("yes", after=Duration.seconds(20))
+        finished = await runner.run()
 
     assert finished.result == ["yes", "worked"]
-    assert finished.invocations == ["SUCCEEDED"]
-    assert resumed[0] - answered[0] <= 30
+    assert [invocation.status for invocation in finished.invocations] == ["SUCCEEDED"]
+    assert 20 <= resumed[0] - began <= 50
     # Growing intervals, not busy polling: 1, 2, 4, 8, 16, 30, 30, ... seconds.
     assert len(finished.calls) <= 14
 
@@ -354,19 +314,9 @@ async def test_an_answer_that_races_with_suspension(delay: float, autojump_clock
     async def handler(event: Any, ctx: DurableContext) -> Any:
         return await ctx.wait_for_callback(submit, name="ask")
 
-    async with driven(handler, wrap=None) as driver:
-        execution = await driver.service.start_execution(FUNCTION, json.dumps(None), name="run")
-        while True:
-            await trio.lowlevel.checkpoint()
-            operations = await driver.service.operations(execution.arn)
-            callbacks = [o for o in operations if o.type == "CALLBACK"]
-            if callbacks:
-                break
-        await trio.sleep(delay)
-        await driver.service.callback_succeed(str(getattr(callbacks[0].details, "callback_id", "")), "yes")
-        finished = await driver.finish(execution.arn)
-
-    assert finished.result == "yes"
+    async with DurableRunner(handler) as runner:
+        runner.callback("ask").succeed("yes", after=Duration.seconds(delay))
+        assert (await runner.run()).result == "yes"
 
 
 async def test_callbacks_in_all(autojump_clock: MockClock) -> None:

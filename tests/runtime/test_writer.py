@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from durable_trio import CheckpointError, ContextUseError, InvalidTokenError, SizeLimitError
 from durable_trio._protocol import limits
-from durable_trio._protocol.batching import MAX_UPDATE_BYTES, encoded_bytes
+from durable_trio._protocol.batching import MAX_UPDATE_BYTES
 from durable_trio._protocol.operation import (
     OperationAction,
     OperationRecord,
@@ -22,6 +23,7 @@ from durable_trio._protocol.operation import (
     OperationUpdate,
 )
 from durable_trio._protocol.state import ExecutionState
+from durable_trio._protocol.wire import encode_update
 from durable_trio._runtime.supervisor import Supervisor
 from durable_trio._runtime.writer import LINGER_SECONDS, CheckpointWriter
 from durable_trio.clock import Clock
@@ -48,7 +50,8 @@ def execution_result(text: str) -> OperationUpdate:
 
 def sized_start(id_: str, size: int) -> OperationUpdate:
     """Return a START that takes exactly *size* bytes in a request."""
-    return start(id_, "x" * (size - encoded_bytes(start(id_, ""))))
+    empty = len(json.dumps(encode_update(start(id_, "")))) + len(", ")
+    return start(id_, "x" * (size - empty))
 
 
 class NoWaker:

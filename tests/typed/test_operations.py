@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 import trio
-from support.runs import _answer, driven, run
+from support.runs import run
 from typed.shapes import Color, Line, Money, Order, Parcel, Person, RushOrder, Size, Visit
 
 from durable_trio import (
@@ -30,6 +30,7 @@ from durable_trio import (
     no_retry,
 )
 from durable_trio.handler import DurableHandler
+from durable_trio.testing import DurableRunner
 
 ORDER = Order(
     UUID(int=7), datetime(2026, 3, 1, 12, tzinfo=UTC), [Money(Decimal("1.50"))], {"a": [1]}, Color.BLUE
@@ -292,27 +293,11 @@ async def test_callbacks_and_invokes_are_read_as_plain_json(autojump_clock: trio
         invoked = await ctx.invoke("other", {"at": ORDER.at}, result_type=Visit)
         seen.append((person, money, invoked))
 
-    async with driven(handler) as driver:
+    async with DurableRunner(handler, functions={"other": lambda event: event}) as runner:
+        runner.callback("answer").succeed('{"name": "Ada", "born": "1815-12-10"}')
+        runner.callback("pay").succeed('{"amount": 12.5}')
+        (await runner.run()).assert_succeeded()
 
-        @durable_execution
-        async def other(event: Any, ctx: DurableContext) -> Any:
-            return event
-
-        async def invoke(event: Any, context: Any, *, client: Any) -> Any:
-            return await other.invoke(event, context, client=client)
-
-        driver.service.register("other", invoke)
-        started = await driver.service.start_execution("function-under-test", "null", name="run")
-        answers: dict[str, str | None] = {
-            "answer": '{"name": "Ada", "born": "1815-12-10"}',
-            "pay create callback id": '{"amount": 12.5}',
-        }
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_answer, driver.service, started.arn, answers)
-            ran = await driver.finish(started.arn)
-            nursery.cancel_scope.cancel()
-
-    assert ran.status == "SUCCEEDED", ran.description.error
     person, money, invoked = seen[-1]
     assert person == Person.model_validate({"name": "Ada", "born": "1815-12-10"})
     assert money == Money(Decimal("12.5"))
