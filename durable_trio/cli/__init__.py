@@ -1,8 +1,9 @@
 """The command line: ``durable-trio``, also ``python -m durable_trio``.
 
 It runs a handler on the local durable execution service, and looks into the database that the service keeps:
-one SQLite file, shared by as many terminals as you like. ``run`` is the only command that drives an execution;
-the others do one transaction and exit.
+one SQLite file, shared by as many terminals as you like. ``run`` and ``serve`` are the commands that drive executions;
+the others ask and exit. What they ask is a file, an endpoint (``--endpoint-url``) or AWS (``--aws``): see ``place`` for the
+options and ``service`` for the seam between the commands and those places.
 
 Every command follows the same rules. A mistake of the user's is one line, ``Error: ...``, on stderr. With
 ``--json`` exactly one JSON document is written to stdout, in AWS's member names where AWS has the shape, and

@@ -14,14 +14,15 @@ from durable_trio._protocol.operation import ErrorObject
 from durable_trio.cli.answers import FAILURE_TYPE
 from durable_trio.cli.errors import NotFoundError, UserError
 from durable_trio.cli.json_text import compact_json, document
-from durable_trio.cli.options import database_option, error_options, in_service, json_option
+from durable_trio.cli.options import error_options, json_option
+from durable_trio.cli.place import place_option
 from durable_trio.cli.tree import OperationTree, callback_id, callback_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-    from durable_trio.local import LocalService
+    from durable_trio.cli.place import Place
+    from durable_trio.cli.service import ExecutionService
 
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
@@ -40,7 +41,7 @@ def callback() -> None:
 def _callback_options(command: CommandT) -> CommandT:
     """Add what names a callback, and the options that every command has."""
     for decorate in (
-        database_option,
+        place_option,
         json_option,
         click.option("--callback", "name", metavar="NAME", help="The callback's name, with --execution."),
         click.option("--execution", metavar="EXECUTION", help="Name, id or ARN, in place of CALLBACK_ID."),
@@ -54,7 +55,7 @@ def _callback_options(command: CommandT) -> CommandT:
 @click.option("--result", metavar="JSON", help="What the handler gets. Without it, it gets None.")
 @_callback_options
 def succeed(
-    result: str | None, id_: str | None, execution: str | None, name: str | None, as_json: bool, db: Path
+    result: str | None, id_: str | None, execution: str | None, name: str | None, as_json: bool, place: Place
 ) -> None:
     """Answer a callback with a result.
 
@@ -64,7 +65,7 @@ def succeed(
     """
     payload = None if result is None else compact_json(result, "--result")
     _send(
-        db,
+        place,
         id_,
         execution,
         name,
@@ -84,7 +85,7 @@ def fail(
     execution: str | None,
     name: str | None,
     as_json: bool,
-    db: Path,
+    place: Place,
 ) -> None:
     """Answer a callback with a failure.
 
@@ -93,53 +94,57 @@ def fail(
       durable-trio callback fail CALLBACK_ID --error-type Refused --error-message 'not today'
     """
     error = ErrorObject(type=error_type or FAILURE_TYPE, message=error_message)
-    _send(db, id_, execution, name, as_json, "failed", lambda service, id_: service.callback_fail(id_, error))
+    _send(
+        place, id_, execution, name, as_json, "failed", lambda service, id_: service.callback_fail(id_, error)
+    )
 
 
 @callback.command()
 @_callback_options
-def heartbeat(id_: str | None, execution: str | None, name: str | None, as_json: bool, db: Path) -> None:
+def heartbeat(id_: str | None, execution: str | None, name: str | None, as_json: bool, place: Place) -> None:
     """Say that a callback's answer is still being worked on, which starts its heartbeat timeout afresh.
 
     \b
     Example:
       durable-trio callback heartbeat CALLBACK_ID
     """
-    _send(db, id_, execution, name, as_json, "is alive", lambda service, id_: service.callback_heartbeat(id_))
+    _send(
+        place, id_, execution, name, as_json, "is alive", lambda service, id_: service.callback_heartbeat(id_)
+    )
 
 
 def _send(
-    db: Path,
+    place: Place,
     id_: str | None,
     execution: str | None,
     name: str | None,
     as_json: bool,
     happened: str,
-    send: Callable[[LocalService, str], Awaitable[None]],
+    send: Callable[[ExecutionService, str], Awaitable[None]],
 ) -> None:
     if (id_ is None) == (execution is None):
         raise UserError("name the callback by its id, or by --execution and --callback")
     if name is not None and execution is None:
         raise UserError("--callback is a name within an execution; give --execution too")
 
-    async def write(service: LocalService) -> str:
+    async def write(service: ExecutionService) -> str:
         found = id_ if id_ is not None else await _find(service, str(execution), name)
         await send(service, found)
         return found
 
-    found = in_service(db, write)
+    found = place.ask(write)
     click.echo(document({}) if as_json else f"callback {found} {happened}")
 
 
-async def _find(service: LocalService, execution: str, name: str | None) -> str:
+async def _find(service: ExecutionService, execution: str, name: str | None) -> str:
     """Return the id of the open callback called *name*, or of the only one if no name is given."""
-    description = await service.describe(execution)
+    inspection = await service.inspect(execution)
     tree = OperationTree()
-    for record in await service.operations(description.arn):
+    for record in inspection.operations:
         tree.apply(record)
     open_callbacks = list(tree.open_callbacks.values())
     found = [node for node in open_callbacks if name is None or callback_name(node) == name]
-    what = f"execution {description.name}"
+    what = f"execution {inspection.description['DurableExecutionName']}"
     if not found:
         names = ", ".join(sorted({callback_name(node) for node in open_callbacks}))
         waits_for = f"it waits for {names}" if names else "it waits for none"

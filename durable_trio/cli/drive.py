@@ -117,12 +117,12 @@ async def _find_or_start(service: LocalService, request: RunRequest) -> tuple[Ex
             await _check_same(await service.describe(page.items[0].arn), request)
             if page.items[0].status.is_closed:
                 return page.items[0], False
-            return await service.resume_execution(page.items[0].arn), False
-    options = (
-        {} if request.timeout_seconds is None else {"execution_timeout_seconds": request.timeout_seconds}
-    )
+            return await service.take_over(page.items[0].arn), False
     summary = await service.start_execution(
-        function_name, request.payload or "{}", name=request.name, **options
+        function_name,
+        request.payload or "{}",
+        name=request.name,
+        execution_timeout_seconds=request.timeout_seconds,
     )
     return summary, True
 

@@ -1,33 +1,26 @@
-"""Looking at executions, and stopping them: ``list``, ``show``, ``history``, ``stop``."""
+"""Looking at executions: ``list``, ``show``, ``history``, ``logs``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
 
-from durable_trio._protocol.history import encode_event
-from durable_trio._protocol.operation import ErrorObject
-from durable_trio._protocol.wire import Dialect, encode_instant, encode_operation
+from durable_trio._protocol.wire import Dialect, decode_error, decode_instant, encode_operation
 from durable_trio.cli.json_text import document, readable_json
-from durable_trio.cli.options import database_option, error_options, in_service, json_option
-from durable_trio.cli.outcome import description_document, summary_document
+from durable_trio.cli.options import json_option
 from durable_trio.cli.outline import error_text, outline
+from durable_trio.cli.place import place_option
 from durable_trio.cli.render import instant_text, rows_text, status_text, stdout_console, table_of
 from durable_trio.cli.tree import OperationTree
 from durable_trio.local import ExecutionStatus
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
-    from durable_trio._protocol.history import HistoryEvent
-    from durable_trio._protocol.operation import OperationRecord
-    from durable_trio.local import ExecutionDescription, ExecutionSummary, LocalService
-
-_PAGE = 1_000
+    from durable_trio.cli.place import Place
+    from durable_trio.cli.service import ExecutionService, Inspection, Members
 
 
 @click.command("list")
@@ -41,40 +34,33 @@ _PAGE = 1_000
 @click.option("--function", "function_name", metavar="NAME", help="Only executions of this function.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @json_option
-@database_option
+@place_option
 def list_executions(
-    statuses: tuple[str, ...], function_name: str | None, limit: int, as_json: bool, db: Path
+    statuses: tuple[str, ...], function_name: str | None, limit: int, as_json: bool, place: Place
 ) -> None:
     """List executions, newest first.
 
+    At an endpoint, those of all durable functions are looked for, or of the one that is named with --function.
+
     \b
-    Example:
+    Examples:
       durable-trio list --status FAILED --status TIMED_OUT --limit 5
+      durable-trio list --aws --function orders
     """
-    wanted = frozenset(ExecutionStatus(status.upper()) for status in statuses)
-
-    async def read(service: LocalService) -> list[ExecutionSummary]:
-        found: list[ExecutionSummary] = []
-        marker = ""
-        while len(found) < limit:
-            page = await service.list_executions(
-                function_name=function_name,
-                statuses=wanted,
-                limit=min(_PAGE, limit - len(found)),
-                marker=marker,
-            )
-            found += page.items
-            marker = page.next_marker
-            if not marker:
-                break
-        return found
-
-    executions = in_service(db, read)
+    wanted = [ExecutionStatus(status.upper()).value for status in statuses]
+    executions = place.ask(
+        lambda service: service.list_executions(function_name=function_name, statuses=wanted, limit=limit)
+    )
     if as_json:
-        click.echo(document({"DurableExecutions": [summary_document(each) for each in executions]}))
+        click.echo(document({"DurableExecutions": executions}))
         return
     rows = [
-        (status_text(each.status.value), each.name, each.function_name, instant_text(each.started_at))
+        (
+            status_text(each["Status"]),
+            each["DurableExecutionName"],
+            _function_name(each),
+            instant_text(_instant(each, "StartTimestamp")),
+        )
         for each in executions
     ]
     stdout_console().print(table_of(("STATUS", "NAME", "FUNCTION", "STARTED"), rows))
@@ -84,53 +70,62 @@ def list_executions(
 @click.argument("execution", metavar="EXECUTION")
 @click.option("--full", is_flag=True, help="Every operation, also inside of what is finished.")
 @json_option
-@database_option
-def show(execution: str, full: bool, as_json: bool, db: Path) -> None:
+@place_option
+def show(execution: str, full: bool, as_json: bool, place: Place) -> None:
     """Show how an execution stands, and its operations.
 
-    EXECUTION is its name, its id or its ARN.
+    EXECUTION is its name or its ARN; in a file its id will do as well.
 
     \b
     Example:
       durable-trio show demo
     """
-
-    async def read(service: LocalService) -> tuple[ExecutionDescription, list[OperationRecord], int]:
-        description = await service.describe(execution)
-        return description, await service.operations(description.arn), service.clock.now()
-
-    description, operations, now = in_service(db, read)
+    found = place.ask(lambda service: service.inspect(execution))
     if as_json:
-        wire = description_document(description)
-        wire["Operations"] = [encode_operation(record, Dialect.API) for record in operations]
-        click.echo(document(wire))
+        operations = [encode_operation(record, Dialect.API) for record in found.operations]
+        click.echo(document({**found.description, "Operations": operations}))
         return
     console = stdout_console()
-    _print_description(console, description)
+    _print_description(console, found)
     tree = OperationTree()
-    for record in operations:
+    for record in found.operations:
         tree.apply(record)
     if tree.count:
         console.print()
-        console.print(rows_text(outline(tree, now, full=full)))
+        console.print(rows_text(outline(tree, found.now, full=full)))
 
 
-def _print_description(console: Console, description: ExecutionDescription) -> None:
+def _print_description(console: Console, found: Inspection) -> None:
+    description = found.description
     facts: list[tuple[str, Text]] = [
-        ("status", status_text(description.status.value)),
-        ("name", Text(description.name)),
-        ("arn", Text(description.arn)),
-        ("started", Text(instant_text(description.started_at))),
-        ("ended", Text(instant_text(description.ended_at))),
-        ("invocations", Text(str(description.invocation_count))),
-        ("input", Text(_shortened(description.input_payload or ""))),
+        ("status", status_text(description["Status"])),
+        ("name", Text(description["DurableExecutionName"])),
+        ("arn", Text(description["DurableExecutionArn"])),
+        ("started", Text(instant_text(_instant(description, "StartTimestamp")))),
+        ("ended", Text(instant_text(_instant(description, "EndTimestamp")))),
+        ("invocations", Text(str(found.invocation_count))),
+        ("input", Text(_shortened(description.get("InputPayload") or ""))),
     ]
-    if description.result is not None:
-        facts.append(("result", Text(readable_json(description.result))))
-    if description.error is not None:
-        facts.append(("error", Text(error_text(description.error), style="red")))
+    reason = description.get("PauseDetails", {}).get("Reason")
+    if reason:
+        facts.append(("paused for", Text(reason)))
+    if description.get("Result") is not None:
+        facts.append(("result", Text(readable_json(description["Result"]))))
+    error = decode_error(description.get("Error"))
+    if error is not None:
+        facts.append(("error", Text(error_text(error), style="red")))
     for label, value in facts:
         console.print(Text.assemble((f"{label:<12}", "dim"), value), soft_wrap=True)
+
+
+def _instant(members: Members, member: str) -> int | None:
+    value = members.get(member)
+    return None if value is None else decode_instant(value, Dialect.API, member)
+
+
+def _function_name(execution: Members) -> str:
+    # arn:aws:lambda:<region>:<account>:function:<name>[:<version>]
+    return str(execution["FunctionArn"]).split(":")[6]
 
 
 def _shortened(text: str, length: int = 200) -> str:
@@ -141,29 +136,22 @@ def _shortened(text: str, length: int = 200) -> str:
 @click.argument("execution", metavar="EXECUTION")
 @click.option("--reverse", is_flag=True, help="Newest first.")
 @json_option
-@database_option
-def history(execution: str, reverse: bool, as_json: bool, db: Path) -> None:
+@place_option
+def history(execution: str, reverse: bool, as_json: bool, place: Place) -> None:
     """Print every event in the life of an execution.
 
-    EXECUTION is its name, its id or its ARN.
+    EXECUTION is its name or its ARN; in a file its id will do as well.
 
     \b
     Example:
       durable-trio history demo --json > demo-history.json
     """
 
-    async def read(service: LocalService) -> list[HistoryEvent]:
-        arn = (await service.describe(execution)).arn
-        events: list[HistoryEvent] = []
-        marker = ""
-        while True:
-            page = await service.history(arn, newest_first=reverse, limit=_PAGE, marker=marker)
-            events += page.items
-            marker = page.next_marker
-            if not marker:
-                return events
+    async def read(service: ExecutionService) -> list[Members]:
+        arn = (await service.describe(execution))["DurableExecutionArn"]
+        return await service.events(arn, newest_first=reverse)
 
-    events = [encode_event(event, Dialect.API) for event in in_service(db, read)]
+    events = place.ask(read)
     if as_json:
         click.echo(document({"Events": events}))
         return
@@ -172,7 +160,7 @@ def history(execution: str, reverse: bool, as_json: bool, db: Path) -> None:
     console.print(table_of(("ID", "TIME", "EVENT", "NAME", "DETAILS"), rows))
 
 
-def _event_row(event: dict[str, Any]) -> tuple[str, str, str, Text, Text]:
+def _event_row(event: Members) -> tuple[str, str, str, Text, Text]:
     at = round(event["EventTimestamp"] * 1000)
     details = event.get(f"{event['EventType']}Details", {})
     said = details.get("Error") or details.get("Result") or details.get("Input") or {}
@@ -190,27 +178,30 @@ def _event_row(event: dict[str, Any]) -> tuple[str, str, str, Text, Text]:
 
 @click.command()
 @click.argument("execution", metavar="EXECUTION")
-@error_options
 @json_option
-@database_option
-def stop(execution: str, error_type: str | None, error_message: str | None, as_json: bool, db: Path) -> None:
-    """Stop an execution for good.
+@place_option
+def logs(execution: str, as_json: bool, place: Place) -> None:
+    """Print what an execution's functions wrote to their logs, as far as the local service has kept it.
 
-    EXECUTION is its name, its id or its ARN. One that is over already is left as it is.
+    EXECUTION is its name or its ARN; in a file its id will do as well. It is kept of functions that
+    durable-trio serve has run. On AWS, logs are in CloudWatch.
 
     \b
     Example:
-      durable-trio stop demo --error-message 'wrong input'
+      durable-trio logs demo
     """
-    given = error_type is not None or error_message is not None
-    error = ErrorObject(type=error_type, message=error_message) if given else None
 
-    async def write(service: LocalService) -> tuple[int, ExecutionDescription]:
-        arn = (await service.describe(execution)).arn
-        return await service.stop(arn, error), await service.describe(arn)
+    async def read(service: ExecutionService) -> list[Members]:
+        return await service.log_lines((await service.describe(execution))["DurableExecutionArn"])
 
-    stopped_at, description = in_service(db, write)
+    lines = place.ask(read)
     if as_json:
-        click.echo(document({"StopTimestamp": encode_instant(stopped_at, Dialect.API)}))
-    else:
-        click.echo(f"execution {description.name} {description.status.value}")
+        click.echo(document({"Lines": lines}))
+        return
+    for line in lines:
+        click.echo(_log_line(line))
+
+
+def _log_line(line: Members) -> str:
+    at = instant_text(_instant(line, "Timestamp"))
+    return " ".join(part for part in (at, line.get("FunctionName"), line["Text"]) if part)

@@ -66,11 +66,7 @@ def load_target(reference: HandlerReference) -> FunctionTarget:
     Raises:
         UserError: it cannot be imported (the message names the cause), or is not a durable handler.
     """
-    value: Any = _import(reference)
-    for part in reference.attribute.split("."):
-        if not hasattr(value, part):
-            raise UserError(f"{reference.source} has no {reference.attribute!r}")
-        value = getattr(value, part)
+    value = load_object(reference)
     target = getattr(value, "invoke", None)
     if not inspect.iscoroutinefunction(target):
         what = "a plain function" if inspect.isfunction(value) else f"a {type(value).__name__}"
@@ -80,6 +76,20 @@ def load_target(reference: HandlerReference) -> FunctionTarget:
         )
     found: FunctionTarget = target
     return found
+
+
+def load_object(reference: HandlerReference) -> Any:
+    """Import what *reference* names, whatever it is.
+
+    Raises:
+        UserError: it cannot be imported; the message names the cause.
+    """
+    value: Any = _import(reference)
+    for part in reference.attribute.split("."):
+        if not hasattr(value, part):
+            raise UserError(f"{reference.source} has no {reference.attribute!r}")
+        value = getattr(value, part)
+    return value
 
 
 def _import(reference: HandlerReference) -> ModuleType:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Any
 
 import click
 
 from durable_trio.cli.callbacks import callback
+from durable_trio.cli.control import delete, pause, resume, stop
+from durable_trio.cli.diff import diff
 from durable_trio.cli.errors import only_error, to_user_error
-from durable_trio.cli.executions import history, list_executions, show, stop
+from durable_trio.cli.executions import history, list_executions, logs, show
+from durable_trio.cli.invoke import invoke
+from durable_trio.cli.replay import replay
+from durable_trio.cli.replay_histories import record
 from durable_trio.cli.run import run
+from durable_trio.cli.serve import serve
 
 
 class Commands(click.Group):
@@ -19,6 +27,10 @@ class Commands(click.Group):
         """Invoke the command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click's own exit code for this is 1, which is for an execution that failed.
+            click.echo("Interrupted.", err=True)
+            sys.exit(128 + signal.SIGINT)
         except Exception as error:
             reason = only_error(error)
             user_error = to_user_error(reason)
@@ -42,5 +54,20 @@ def commands() -> None:
     """
 
 
-for command in (run, list_executions, show, history, callback, stop):
+for command in (
+    run,
+    serve,
+    list_executions,
+    show,
+    history,
+    logs,
+    callback,
+    invoke,
+    pause,
+    resume,
+    stop,
+    delete,
+):
+    commands.add_command(command)
+for command in (record, replay, diff):
     commands.add_command(command)

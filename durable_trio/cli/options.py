@@ -14,6 +14,7 @@ import click
 import trio
 
 from durable_trio.cli.errors import NotFoundError, UserError
+from durable_trio.cli.json_text import compact_json
 from durable_trio.local import open_local_service
 
 if TYPE_CHECKING:
@@ -83,6 +84,27 @@ def parse_seconds(text: str, option: str) -> int:
     if match is None or int(match[1]) == 0:
         raise UserError(f"{option} must be a whole number with a unit, like 90s, 15m, 2h or 1d, not {text!r}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def read_payload(input_path: str | None, input_json: str | None) -> str | None:
+    """Return the JSON that ``--input FILE`` or ``--input-json JSON`` gives, compact; None if there is neither.
+
+    Raises:
+        UserError: there are both, the file cannot be read, or it is not JSON.
+    """
+    if input_path is not None and input_json is not None:
+        raise UserError("--input and --input-json are two inputs; give one of them")
+    if input_json is not None:
+        return compact_json(input_json, "--input-json")
+    if input_path is None:
+        return None
+    if input_path == "-":
+        return compact_json(sys.stdin.read(), "stdin")
+    try:
+        text = Path(input_path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read --input {input_path}: {error}") from error
+    return compact_json(text, f"--input {input_path}")
 
 
 def command_line(*words: str, db: Path) -> str:

@@ -1,13 +1,12 @@
-"""Executions as the user sees them: as AWS's JSON shapes, and as the last lines of a run."""
+"""The end of an execution as the user sees it: the last lines of a run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
 
-from durable_trio._protocol.wire import Dialect, encode_error, encode_instant
 from durable_trio.cli.json_text import readable_json
 from durable_trio.cli.outline import error_text, span_text
 from durable_trio.cli.render import status_text
@@ -16,38 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from durable_trio.cli.tree import OperationTree
-    from durable_trio.local import ExecutionDescription, ExecutionSummary
-
-
-def summary_document(execution: ExecutionSummary) -> dict[str, Any]:
-    """Return an execution as an item of ListDurableExecutionsByFunction."""
-    function_arn = execution.arn.partition("/durable-execution/")[0].rpartition(":")[0]
-    wire: dict[str, Any] = {
-        "DurableExecutionArn": execution.arn,
-        "DurableExecutionName": execution.name,
-        "FunctionArn": function_arn,
-        "Status": execution.status.value,
-        "StartTimestamp": encode_instant(execution.started_at, Dialect.API),
-    }
-    if execution.ended_at is not None:
-        wire["EndTimestamp"] = encode_instant(execution.ended_at, Dialect.API)
-    return wire
-
-
-def description_document(execution: ExecutionDescription) -> dict[str, Any]:
-    """Return an execution as GetDurableExecution answers it."""
-    wire = summary_document(execution)
-    wire["Version"] = execution.arn.partition("/durable-execution/")[0].rpartition(":")[2]
-    wire["InputPayload"] = execution.input_payload
-    if execution.result is not None:
-        wire["Result"] = execution.result
-    if execution.error is not None:
-        wire["Error"] = encode_error(execution.error)
-    wire["DurableConfig"] = {
-        "ExecutionTimeout": execution.execution_timeout_seconds,
-        "RetentionPeriodInDays": execution.retention_days,
-    }
-    return wire
+    from durable_trio.local import ExecutionDescription
 
 
 def print_outcome(

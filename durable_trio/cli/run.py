@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import trio
 
 from durable_trio.cli.answers import Answers
 from durable_trio.cli.drive import Interruption, RunRequest, drive
-from durable_trio.cli.errors import EXIT_FAILED, UserError
-from durable_trio.cli.json_text import compact_json, document
+from durable_trio.cli.errors import EXIT_FAILED
+from durable_trio.cli.json_text import document
 from durable_trio.cli.loading import HandlerReference, load_target
-from durable_trio.cli.options import database_option, json_option, parse_seconds
-from durable_trio.cli.outcome import description_document
+from durable_trio.cli.options import database_option, json_option, parse_seconds, read_payload
 from durable_trio.local import ExecutionStatus
+from durable_trio.local.documents import description_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -60,7 +62,7 @@ def run(
       durable-trio run examples/order_fulfilment.py:handler --name demo \\
           --input examples/data/orders.json --answer approval='{"approved": true, "by": "you"}'
     """
-    payload = _read_payload(input_path, input_json)
+    payload = read_payload(input_path, input_json)
     answers = Answers.parse(answer_texts)
     timeout_seconds = None if timeout is None else parse_seconds(timeout, "--timeout")
     interruption = Interruption()
@@ -88,22 +90,6 @@ def run(
         click.echo(document(description_document(description)))
     if description.status is not ExecutionStatus.SUCCEEDED:
         sys.exit(EXIT_FAILED)
-
-
-def _read_payload(input_path: str | None, input_json: str | None) -> str | None:
-    if input_path is not None and input_json is not None:
-        raise UserError("--input and --input-json are two inputs; give one of them")
-    if input_json is not None:
-        return compact_json(input_json, "--input-json")
-    if input_path is None:
-        return None
-    if input_path == "-":
-        return compact_json(sys.stdin.read(), "stdin")
-    try:
-        text = Path(input_path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read --input {input_path}: {error}") from error
-    return compact_json(text, f"--input {input_path}")
 
 
 def _exit_interrupted(request: RunRequest, interruption: Interruption) -> NoReturn:

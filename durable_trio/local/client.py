@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from durable_trio._protocol.operation import OperationUpdate
     from durable_trio.clients import CheckpointResponse, StatePage
     from durable_trio.clock import Clock
-    from durable_trio.local.service import LocalService
+    from durable_trio.local.service_base import ServiceBase
 
 __all__ = ["LocalClient"]
 
@@ -25,7 +25,7 @@ class LocalClient:
         clock: the time by which the service keeps its timers.
     """
 
-    def __init__(self, service: LocalService) -> None:
+    def __init__(self, service: ServiceBase) -> None:
         self._service = service
         self.clock: Clock = service.clock
 

@@ -23,10 +23,13 @@ __all__ = [
     "ExecutionAlreadyStarted",
     "ExecutionBusy",
     "InvalidParameterValue",
+    "InvalidRequestContent",
     "LocalServiceError",
+    "RequestTooLarge",
     "ResourceConflict",
     "ResourceNotFound",
     "ServiceFailure",
+    "TooManyRequests",
 ]
 
 
@@ -80,6 +83,43 @@ class ExecutionBusy(ResourceConflict):
     """Another live process drives the execution."""
 
 
+class InvalidRequestContent(LocalServiceError):
+    """The payload of an invoke is not JSON."""
+
+    code = "InvalidRequestContentException"
+    http_status = 400
+
+
+class RequestTooLarge(LocalServiceError):
+    """The payload of an invoke is too big."""
+
+    code = "RequestTooLargeException"
+    http_status = 413
+
+
+class TooManyRequests(LocalServiceError):
+    """The function's limit of invocations at a time is reached.
+
+    Attributes:
+        retry_after_seconds: when to try again.
+        reason: which limit it is, in AWS's words.
+    """
+
+    code = "TooManyRequestsException"
+    http_status = 429
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: int = 1,
+        reason: str = "ReservedFunctionConcurrentInvocationLimitExceeded",
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.reason = reason
+
+
 class ServiceFailure(LocalServiceError):
     """The service could not do it (its disk is full, say). Nothing was changed."""
 
@@ -97,6 +137,7 @@ _REASONS: Final[Mapping[RefusalReason, type[LocalServiceError]]] = {
     RefusalReason.INVALID_TOKEN: InvalidParameterValue,
     RefusalReason.UNKNOWN_CALLBACK: ResourceNotFound,
     RefusalReason.CALLBACK_CLOSED: CallbackTimeout,
+    RefusalReason.WRONG_STATUS: ResourceConflict,
 }
 
 

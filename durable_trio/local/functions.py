@@ -1,35 +1,33 @@
-"""Calling functions as Lambda does.
-
-A function is called with an event and a Lambda context and answers, raises, or takes too long. Whatever it does
-becomes an ``InvocationOutcome``; what that means for the execution is for the pure rules to say. Only what is
-meant for this process itself passes through: cancellation and KeyboardInterrupt.
-"""
+"""Calling functions of this process as Lambda does."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import traceback
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.envelope import decode_outcome, encode_invocation
-from durable_trio._protocol.invocation_rules import Crashed, InvalidAnswer, InvocationOutcome
+from durable_trio._protocol.invocation_rules import Crashed, InvalidAnswer
 from durable_trio._protocol.operation import ErrorObject
+from durable_trio._protocol.plain_calls import Returned
 from durable_trio._protocol.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
-    from durable_trio._protocol.envelope import InvocationInput
     from durable_trio.clients import ServiceClient
     from durable_trio.clock import Clock
+    from durable_trio.local.calls import Arguments, CallOutcome, FunctionCall
 
-__all__ = ["FunctionTarget", "LocalLambdaContext"]
+__all__ = ["FunctionTarget", "LocalLambdaContext", "PlainTarget"]
 
 _MAX_STACK_LINES: Final = 20
+_MAX_THREADS: Final = 1_000  # Lambda's default for invocations at a time, in one region of an account
 
 
 class FunctionTarget(Protocol):
@@ -42,81 +40,134 @@ class FunctionTarget(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredFunction:
-    """A function that the service knows, and how long an invocation of it may take."""
+class PlainTarget(Protocol):
+    """A function that is not durable. One that is not async is called in a worker thread."""
 
-    name: str
-    target: FunctionTarget
-    timeout_seconds: float
+    def __call__(self, event: Any, lambda_context: LocalLambdaContext, /) -> Any:
+        """Answer with a JSON value, or an awaitable of one."""
+        ...
 
 
 class LocalLambdaContext:
     """What Lambda tells a function about its invocation. Attributes are named as Lambda names them."""
 
     __slots__ = (
-        "_clock",
-        "_deadline_at",
+        "_call",
         "aws_request_id",
+        "client_context",
         "function_name",
         "function_version",
         "invoked_function_arn",
         "memory_limit_in_mb",
+        "tenant_id",
     )
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        deadline_at: int,
-        request_id: str,
-        function_name: str,
-        function_arn: str,
-        memory_limit_in_mb: int,
-    ) -> None:
-        self._clock = clock
-        self._deadline_at = deadline_at
-        self.aws_request_id = request_id
-        self.function_name = function_name
-        self.function_version = "$LATEST"
-        self.invoked_function_arn = f"{function_arn}:{self.function_version}"
-        self.memory_limit_in_mb = str(memory_limit_in_mb)
+    def __init__(self, call: FunctionCall, memory_limit_in_mb: int) -> None:
+        function = call.function
+        self._call = call
+        self.aws_request_id = call.request_id
+        self.client_context = call.client_context
+        self.function_name = function.name
+        self.function_version = function.version
+        self.invoked_function_arn = function.qualified_arn
+        memory = function.config.memory_limit_in_mb
+        self.memory_limit_in_mb = str(memory_limit_in_mb if memory is None else memory)
+        self.tenant_id = call.tenant_id
 
     def get_remaining_time_in_millis(self) -> int:
         """Return how many milliseconds are left until the invocation is cut off."""
-        return max(0, self._deadline_at - self._clock.now())
+        return round(self._call.remaining_seconds() * 1000)
 
 
-async def invoke(
-    function: RegisteredFunction,
-    arguments: InvocationInput,
-    lambda_context: LocalLambdaContext,
-    client: ServiceClient,
-) -> InvocationOutcome:
-    """Call a function and say how it went. An answer that comes after the time limit does not count."""
-    outcome: InvocationOutcome | None = None
-    with trio.move_on_after(function.timeout_seconds) as time_limit:
-        outcome = await _call(function, arguments, lambda_context, client)
-    if outcome is None or time_limit.cancel_called:
-        message = f"Task timed out after {function.timeout_seconds:g} seconds"
-        return Crashed(ErrorObject(message=message, type="Sandbox.Timedout"))
-    return outcome
+class DurableRunner:
+    """Calls a durable function of this process."""
+
+    def __init__(self, target: FunctionTarget, client: ServiceClient, memory_limit_in_mb: int) -> None:
+        self._target = target
+        self._client = client
+        self._memory_limit_in_mb = memory_limit_in_mb
+
+    async def run(self, call: FunctionCall, arguments: Arguments) -> CallOutcome:
+        """Call the function."""
+        assert not isinstance(arguments, str)  # noqa: S101  # executions of durable functions have an envelope
+        context = LocalLambdaContext(call, self._memory_limit_in_mb)
+
+        async def answer() -> Any:
+            return await self._target(encode_invocation(arguments), context, client=self._client)
+
+        response = await _attempt(answer)
+        if isinstance(response, Crashed):
+            return response
+        marshalled = _marshal(response)
+        if isinstance(marshalled, Crashed):
+            return marshalled
+        try:
+            return decode_outcome(response)
+        except WireError as problem:
+            return InvalidAnswer(str(problem))
 
 
-async def _call(
-    function: RegisteredFunction,
-    arguments: InvocationInput,
-    lambda_context: LocalLambdaContext,
-    client: ServiceClient,
-) -> InvocationOutcome:
+class PlainRunner:
+    """Calls a function of this process that is not durable."""
+
+    _limiter: trio.CapacityLimiter | None = None
+
+    def __init__(self, target: PlainTarget, clock: Clock, memory_limit_in_mb: int) -> None:
+        self._target = target
+        self._clock = clock
+        self._memory_limit_in_mb = memory_limit_in_mb
+
+    async def run(self, call: FunctionCall, arguments: Arguments) -> CallOutcome:
+        """Call the function. A thread cannot be stopped: if cancelled, it is left to itself."""
+        assert isinstance(arguments, str)  # noqa: S101  # calls of functions that are not durable have a payload
+        try:
+            event = json.loads(arguments or "null")
+        except (ValueError, RecursionError) as problem:
+            # A chained invoke may send any text.
+            message = f"Unable to unmarshal input: {problem}"
+            return Crashed(ErrorObject(message=message, type="Runtime.UnmarshalError"))
+        context = LocalLambdaContext(call, self._memory_limit_in_mb)
+        call_it = functools.partial(self._target, event, context)
+
+        async def answer() -> Any:
+            result = call_it() if _is_async(self._target) else await self._in_thread(call_it)
+            return await result if inspect.isawaitable(result) else result
+
+        response = await _attempt(answer)
+        if isinstance(response, Crashed):
+            return response
+        marshalled = _marshal(response)
+        return marshalled if isinstance(marshalled, Crashed) else Returned(marshalled)
+
+    async def _in_thread(self, call_it: Callable[[], Any]) -> Any:
+        def boxed() -> tuple[Any]:
+            # Trio refuses a coroutine that comes out of a thread; here it is awaited.
+            return (call_it(),)
+
+        if self._limiter is None:
+            self._limiter = trio.CapacityLimiter(_MAX_THREADS)
+        with self._clock.held():
+            (result,) = await trio.to_thread.run_sync(boxed, abandon_on_cancel=True, limiter=self._limiter)
+        return result
+
+
+def _is_async(target: Any) -> bool:
+    while isinstance(target, functools.partial):
+        target = target.func
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(
+        getattr(target, "__call__", None)  # noqa: B004  # not whether it can be called, but how
+    )
+
+
+async def _attempt(answer: Callable[[], Awaitable[Any]]) -> Any:
+    """Return what the function returns, or how it failed."""
     try:
-        response = await function.target(encode_invocation(arguments), lambda_context, client=client)
+        return await answer()
     except Exception as problem:  # noqa: BLE001  # not swallowed: it is the outcome, and recorded as such
         return Crashed(_describe(problem))
     except SystemExit as exit_:
         message = f"The function exited with code {exit_.code!r}"
         return Crashed(ErrorObject(message=message, type="Runtime.ExitError"))
-    return _read(response)
 
 
 def _describe(problem: Exception) -> ErrorObject:
@@ -126,18 +177,16 @@ def _describe(problem: Exception) -> ErrorObject:
     )
 
 
-def _read(response: object) -> InvocationOutcome:
-    """Read an answer as Lambda and the service do: it has to be JSON, of a limited size, and one of three."""
+def _marshal(response: object) -> str | Crashed:
+    """Write an answer as Lambda does: it has to be JSON, and of a limited size."""
     try:
-        size = len(json.dumps(response).encode())
-    except (TypeError, ValueError) as problem:
+        text = json.dumps(response)
+    except (TypeError, ValueError, RecursionError) as problem:
         return Crashed(
             ErrorObject(message=f"The response is not JSON: {problem}", type="Runtime.MarshalError")
         )
-    if size > limits.MAX_RESPONSE_BYTES:
-        message = f"The response has {size} bytes; at most {limits.MAX_RESPONSE_BYTES} are allowed"
+    # All ASCII: characters are bytes.
+    if len(text) > limits.MAX_RESPONSE_BYTES:
+        message = f"The response has {len(text)} bytes; at most {limits.MAX_RESPONSE_BYTES} are allowed"
         return Crashed(ErrorObject(message=message, type="Function.ResponseSizeTooLarge"))
-    try:
-        return decode_outcome(response)
-    except WireError as problem:
-        return InvalidAnswer(str(problem))
+    return text

@@ -17,43 +17,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from durable_trio._protocol.arns import ExecutionArn, parse_arn
+from durable_trio._protocol.arns import parse_arn
 from durable_trio._protocol.execution_record import (
     ExecutionIdentity,
     ExecutionRecord,
-    ParentOperation,
     start_record,
 )
-from durable_trio._protocol.invocation_rules import begin_invocation, lose_invocation
-from durable_trio._protocol.pages import PageLimits
+from durable_trio._protocol.invocation_rules import lose_invocation
 from durable_trio._protocol.service_moves import fire_due
+from durable_trio.clock import Clock, VirtualClock
 from durable_trio.local.chained import settle_chained
-from durable_trio.local.errors import ExecutionBusy, InvalidParameterValue, ResourceNotFound
+from durable_trio.local.errors import InvalidParameterValue, ResourceNotFound
+from durable_trio.local.retention import Retention
 from durable_trio.local.rows import Stored
 from durable_trio.local.timers import DueQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from durable_trio._protocol.effects import (
         Effect,
     )
-    from durable_trio._protocol.envelope import InvocationInput
-    from durable_trio.clock import Clock
     from durable_trio.local.changes import Feeds
+    from durable_trio.local.dispatch import Dispatcher, DueInvocation
     from durable_trio.local.hosts import Host
+    from durable_trio.local.registry import Registry
     from durable_trio.local.settings import LocalSettings
     from durable_trio.local.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class DueInvocation:
-    """An invocation that is recorded as started, and now has to be made."""
-
-    execution_id: str
-    function_name: str
-    request_id: str
-    arguments: InvocationInput
 
 
 @dataclass(slots=True)
@@ -65,6 +55,7 @@ class Deeds:
     touched: dict[str, ExecutionRecord] = field(default_factory=dict)
     adopted: set[str] = field(default_factory=set)
     """Executions that this process drives since the transaction began."""
+    has_changes: bool = False
 
 
 class Ledger:
@@ -77,17 +68,17 @@ class Ledger:
         clock: Clock,
         settings: LocalSettings,
         feeds: Feeds,
-        make_id: Callable[[], str],
-        check_registered: Callable[[str], None],
+        registry: Registry,
+        dispatcher: Dispatcher,
     ) -> None:
         self.store = store
         self.clock = clock
+        self.settings = settings
+        self.registry = registry
         self._host = host
         self._feeds = feeds
-        self._make_id = make_id
-        self._check_registered = check_registered
-        self.settings = settings
-        self._page_limits = PageLimits(settings.page_operations, settings.page_bytes)
+        self._dispatcher = dispatcher
+        self._retention = Retention()
         self._cache: dict[str, Stored] = {}
         self._verified: set[str] = set()
         self._data_version: int | None = None
@@ -102,23 +93,35 @@ class Ledger:
 
     def begin(self) -> None:
         """Start a transaction, look at what other processes changed, and end the timers that are due."""
-        self.store.begin()
+        # Before anything can fail: a rollback undoes what is noted here, not what was committed before.
         self._deeds = Deeds()
+        self.store.begin()
+        now = self.clock.now()
+        if self._retention.is_due(self.store, now):
+            self._forget(self._retention.sweep(self.store, now))
         version = self.store.data_version()
         if version != self._data_version:
             self._verified.clear()
             self._data_version = version
             for execution_id in {*self._driven, *self._feeds.watched()}:
                 self.record(execution_id)
-        for execution_id in self._due.due(self.clock.now()):
-            self.open(execution_id)
+        for execution_id in self._due.due(now):
+            if self.record(execution_id) is not None:
+                self.open(execution_id)
 
     def commit(self) -> Deeds:
         """Record the invocations that are due as started, commit, and return what is left to do."""
         deeds = self._deeds
-        for execution_id, record in list(deeds.touched.items()):
-            if record.is_invocation_due and execution_id in self._driven:
-                self._begin_invocation(record)
+        for record in list(deeds.touched.values()):
+            if record.is_invocation_due and record.id in self._driven:
+                due = self._dispatcher.begin(self, record)
+                if due is not None:
+                    deeds.invocations.append(due)
+        for due in self._dispatcher.begin_waiting(self):
+            deeds.invocations.append(due)
+        self._drop_finished_calls()
+        if deeds.has_changes and isinstance(self.clock, VirtualClock):
+            self.store.note_time(self.clock.now())
         self.store.commit()
         for execution_id, record in deeds.touched.items():
             self._settle(execution_id, record)
@@ -127,6 +130,10 @@ class Ledger:
     def rollback(self) -> None:
         """Undo the transaction, in the file and in memory."""
         self._driven -= self._deeds.adopted
+        for due in self._deeds.invocations:
+            self._dispatcher.undo(due)
+        self._deeds = Deeds()
+        self._retention = Retention()
         self._cache.clear()
         self._verified.clear()
         # Has every driven execution read again, and its timers queued again.
@@ -149,6 +156,7 @@ class Ledger:
         """Note when to look at a record next, or forget it."""
         if record.status.is_closed and record.active is None:
             self._driven.discard(execution_id)
+            self._retention.note_end(record)
         timer = record.timers.next_due()
         if execution_id in self._driven:
             self._due.put(execution_id, timer.due_at if timer else None)
@@ -157,12 +165,21 @@ class Ledger:
             if execution_id not in self._feeds:
                 self._cache.pop(execution_id, None)
 
-    def _begin_invocation(self, record: ExecutionRecord) -> None:
-        request_id = self._make_id()
-        arguments = begin_invocation(record, request_id, self.clock.now(), self._page_limits)
-        self.save(record)
-        function_name = record.identity.arn.function_name
-        self._deeds.invocations.append(DueInvocation(record.id, function_name, request_id, arguments))
+    def _drop_finished_calls(self) -> None:
+        """Remove the records of calls that are over: nobody may ask for them."""
+        for record in list(self._deeds.touched.values()):
+            if not record.identity.is_durable and record.status.is_closed and record.active is None:
+                self.store.delete(record.id)
+                self._forget([record.id])
+
+    def _forget(self, execution_ids: Iterable[str]) -> None:
+        """Note that executions are not in the file any more."""
+        for execution_id in execution_ids:
+            self._cache.pop(execution_id, None)
+            self._verified.discard(execution_id)
+            self._driven.discard(execution_id)
+            self._due.put(execution_id, None)
+            self._deeds.touched.pop(execution_id, None)
 
     # --- records -----------------------------------------------------------------------------------------
 
@@ -179,6 +196,8 @@ class Ledger:
         if stored is None or is_stale:
             stored = self.store.load(execution_id)
             if stored is None:
+                # Another process has deleted it.
+                self._forget([execution_id])
                 return None
             self._cache[execution_id] = stored
             if stored.host != self._host.id:
@@ -209,6 +228,7 @@ class Ledger:
         if not changes:
             return
         self.store.save(record, changes)
+        self._deeds.has_changes = True
         self._cache[record.id].revision += 1
         self._deeds.touched[record.id] = record
         self._deeds.effects.setdefault(record.id, []).extend(changes.effects)
@@ -223,7 +243,8 @@ class Ledger:
         """
         arn = parse_arn(text)
         stored = self.store.load_standing(arn.id if arn else text)
-        if stored is not None and (arn is None or stored.record.identity.arn == arn):
+        is_meant = stored is not None and (arn is None or stored.record.identity.arn == arn)
+        if stored is not None and is_meant and stored.record.identity.is_durable:
             return stored.record.id
         named = [] if arn else self.store.find(text)
         if len(named) > 1:
@@ -235,26 +256,17 @@ class Ledger:
             raise ResourceNotFound(f"there is no execution {text!r}")
         return named[0].record.id
 
+    def delete(self, record: ExecutionRecord) -> None:
+        """Remove an execution with everything about it."""
+        self.store.delete(record.id)
+        self._forget([record.id])
+
     # --- driving -----------------------------------------------------------------------------------------
 
     def start(
-        self,
-        arn: ExecutionArn,
-        input_payload: str,
-        *,
-        execution_timeout_seconds: int,
-        retention_days: int,
-        parent: ParentOperation | None = None,
-        delay_seconds: float = 0,
+        self, identity: ExecutionIdentity, input_payload: str, *, delay_seconds: float = 0
     ) -> ExecutionRecord:
         """Make a new execution, driven by this process; it is invoked after *delay_seconds*."""
-        identity = ExecutionIdentity(
-            arn=arn,
-            started_at=self.clock.now(),
-            execution_timeout_seconds=execution_timeout_seconds,
-            retention_days=retention_days,
-            parent=parent,
-        )
         record = start_record(identity, input_payload, delay_seconds=delay_seconds)
         self.store.create(record, self._host.id)
         self._cache[record.id] = Stored(record, self._host.id, 1)
@@ -263,42 +275,17 @@ class Ledger:
         self.save(record)
         return record
 
-    def take_over(self, execution_id: str) -> None:
-        """Drive an execution, and those it started, from now on; one that has ended is left alone.
+    def drives(self, execution_id: str) -> bool:
+        """Tell whether this process drives an execution."""
+        return execution_id in self._driven
 
-        Raises:
-            ExecutionBusy: another live process drives it.
-            ResourceNotFound: its function, or that of one it started, is not registered.
-        """
-        record = self.open(execution_id)
-        if record.status.is_closed or execution_id in self._driven:
-            return
-        if self._is_busy(execution_id):
-            raise ExecutionBusy(f"another process drives the execution {record.identity.arn}")
-        family = [record, *self._idle_descendants(execution_id)]
-        # Looked at all of them before the first is changed.
-        for member in family:
-            self._check_registered(member.identity.arn.function_name)
-        for member in family:
-            self._adopt(member)
-
-    def _is_busy(self, execution_id: str) -> bool:
+    def is_busy(self, execution_id: str) -> bool:
+        """Tell whether a live process drives an execution that has been opened."""
         host = self._cache[execution_id].host
         return host is not None and self._host.is_alive(host)
 
-    def _idle_descendants(self, execution_id: str) -> list[ExecutionRecord]:
-        """Return the running executions below this one that no live process drives.
-
-        One that another process drives needs nobody else: its end is written to the file, and seen there.
-        """
-        found = []
-        for child_id in self.store.children(execution_id):
-            child = self.open(child_id)
-            if not child.status.is_closed and not self._is_busy(child_id):
-                found += [child, *self._idle_descendants(child_id)]
-        return found
-
-    def _adopt(self, record: ExecutionRecord) -> None:
+    def adopt(self, record: ExecutionRecord) -> None:
+        """Drive an execution from now on. An invocation that it was in is lost, and repeated."""
         self.store.set_host(record.id, self._host.id)
         stored = self._cache[record.id]
         stored.host = self._host.id

@@ -24,6 +24,7 @@ def list_executions(
     *,
     function_name: str | None,
     name: str | None,
+    version: str | None,
     statuses: Collection[ExecutionStatus],
     started_after: int | None,
     started_before: int | None,
@@ -32,11 +33,12 @@ def list_executions(
     marker: str,
 ) -> Page[ExecutionSummary]:
     """Return one page of the executions that match, by the time they were started."""
-    conditions: list[str] = []
+    conditions = ["is_durable"]
     values: list[Any] = []
     for condition, value in (
         ("function_name = ?", function_name),
         ("name = ?", name),
+        ("arn LIKE ?", None if version is None else f"%:{version}/durable-execution/%"),
         ("started_at > ?", started_after),
         ("started_at < ?", started_before),
     ):
@@ -62,16 +64,22 @@ def list_executions(
 def list_events(
     store: Store, execution_id: str, *, newest_first: bool, limit: int, marker: str
 ) -> Page[HistoryEvent]:
-    """Return one page of an execution's history."""
+    """Return one page of an execution's history. It may be shorter than *limit* if its events are big."""
     after = _LAST if newest_first else 0
     if marker:
         after = int(_places(marker, "events", 1)[0])
-    size = page_size(limit)
-    found = store.events(execution_id, after=after, newest_first=newest_first, count=size + 1)
-    page = tuple(found[:size])
-    return Page(page, page_marker("events", page[-1].event_id) if len(found) > size else "")
+    page, has_more = store.events(
+        execution_id,
+        after=after,
+        newest_first=newest_first,
+        count=page_size(limit),
+        max_bytes=_MAX_HISTORY_PAGE_BYTES,
+    )
+    return Page(tuple(page), page_marker("events", page[-1].event_id) if has_more else "")
 
 
+# What Lambda answers at most. A thousand results of a mebibyte each would be a gibibyte.
+_MAX_HISTORY_PAGE_BYTES = 6 * 1024 * 1024
 _LAST = 2**62
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_trio._protocol.arns import ExecutionArn, parse_arn
@@ -12,6 +12,7 @@ from durable_trio._protocol.execution_record import (
     ExecutionIdentity,
     ExecutionRecord,
     ParentOperation,
+    Pause,
 )
 from durable_trio._protocol.execution_status import ExecutionStatus
 from durable_trio._protocol.wire import decode_error, encode_error
@@ -29,6 +30,9 @@ FIXED: Final = (
     "retention_days",
     "parent_execution_id",
     "parent_operation_id",
+    "tenant_id",
+    "is_asynchronous",
+    "is_durable",
 )
 STANDING: Final = (
     "status",
@@ -46,6 +50,9 @@ STANDING: Final = (
     "active_request_id",
     "active_started_at",
     "active_has_progress",
+    "active_is_withheld",
+    "pause",
+    "requests",
 )
 # Made from the constants above: no text of a user's gets into a statement.
 INSERT: Final = (
@@ -95,6 +102,9 @@ def fixed_values(identity: ExecutionIdentity) -> tuple[Any, ...]:
         identity.retention_days,
         parent.execution_id if parent else None,
         parent.operation_id if parent else None,
+        identity.tenant_id,
+        identity.is_asynchronous,
+        identity.is_durable,
     )
 
 
@@ -117,6 +127,9 @@ def standing_values(record: ExecutionRecord) -> tuple[Any, ...]:
         active.request_id if active else None,
         active.started_at if active else None,
         active.has_progress if active else None,
+        active.is_withheld if active else None,
+        dump(asdict(record.pause)) if record.pause else None,
+        dump(record.requests) if record.requests else None,
     )
 
 
@@ -138,6 +151,8 @@ def stored_from(row: tuple[Any, ...]) -> Stored:
         invalid_pendings_in_row=column["invalid_pendings_in_row"],
         is_invocation_due=bool(column["is_invocation_due"]),
         active=_active(column),
+        pause=None if column["pause"] is None else Pause(**json.loads(column["pause"])),
+        requests={} if column["requests"] is None else json.loads(column["requests"]),
     )
     return Stored(record, column["host"], column["revision"])
 
@@ -154,6 +169,9 @@ def _identity(column: dict[str, Any]) -> ExecutionIdentity:
         execution_timeout_seconds=column["execution_timeout_seconds"],
         retention_days=column["retention_days"],
         parent=parent,
+        tenant_id=column["tenant_id"],
+        is_asynchronous=bool(column["is_asynchronous"]),
+        is_durable=bool(column["is_durable"]),
     )
 
 
@@ -165,4 +183,5 @@ def _active(column: dict[str, Any]) -> ActiveInvocation | None:
         number=column["invocation_count"],
         started_at=column["active_started_at"],
         has_progress=bool(column["active_has_progress"]),
+        is_withheld=bool(column["active_is_withheld"]),
     )

@@ -17,6 +17,9 @@ from durable_trio.local.errors import DatabaseTooNew, DatabaseUnusable
 
 _APPLICATION_ID: Final = 0x64747269  # "dtri"
 
+EXPIRES_AT: Final = "(ended_at + retention_days * 86400000)"
+"""When an ended execution is to be deleted, in SQL."""
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         # What never changes about an execution comes first, then its standing, then the invocation.
@@ -93,6 +96,32 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (execution_id, token_sequence)
         ) STRICT, WITHOUT ROWID
         """,
+    ),
+    (
+        # Pausing; functions that are not durable; tenants; who waits for the result.
+        "ALTER TABLE executions ADD COLUMN is_durable INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE executions ADD COLUMN tenant_id TEXT",
+        "ALTER TABLE executions ADD COLUMN is_asynchronous INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE executions ADD COLUMN pause TEXT",
+        "ALTER TABLE executions ADD COLUMN requests TEXT",
+        "ALTER TABLE executions ADD COLUMN active_is_withheld INTEGER",
+        "CREATE INDEX executions_by_function ON executions (function_name, started_at, id)",
+        "CREATE INDEX executions_unfinished ON executions (started_at, id) WHERE ended_at IS NULL",
+        # Executions go when their retention is over.
+        f"CREATE INDEX executions_by_expiry ON executions ({EXPIRES_AT}) WHERE ended_at NOT NULL",
+        """
+        CREATE TABLE log_lines (
+            execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+            line_number INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            request_id TEXT,
+            function_name TEXT,
+            text TEXT NOT NULL,
+            PRIMARY KEY (execution_id, line_number)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # How far the time of this file has come, where a service moves it ahead of the system's.
+        "CREATE TABLE virtual_time (id INTEGER PRIMARY KEY CHECK (id = 1), now_at INTEGER NOT NULL) STRICT",
     ),
 )
 """The statements that lead from each version of the schema to the next."""

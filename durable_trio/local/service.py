@@ -3,133 +3,125 @@
 Every call is a request to the owner task (``owner``), which is the only one to touch the database. Functions are
 called by tasks of the service's own nursery, one per invocation (``invoker``); how a call ended comes back to the
 owner as a request like any other. Whatever is to be decided is decided by the pure rules in ``_protocol``.
+
+This module and ``service_base``, ``service_functions`` and ``service_looking``, with the other groups of methods, are the
+counter where requests are handed in. What they do is in ``changing``, ``looking``, ``listing``,
+``starting`` and ``driving``, as functions of a ledger; what is known about functions in ``registry``; about time in
+``time_control``.
 """
 
 from __future__ import annotations
 
-import re
-import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from durable_trio._protocol import limits
-from durable_trio._protocol.arns import ExecutionArn, parse_arn
-from durable_trio._protocol.checkpointing import apply_checkpoint, check_token
-from durable_trio._protocol.history import HistoryEvent, truncate
-from durable_trio._protocol.opaque import callback_target
-from durable_trio._protocol.pages import PageLimits, page_size, state_page
-from durable_trio._protocol.service_moves import beat_callback, fail_callback, stop, succeed_callback
-from durable_trio.clients import CheckpointResponse, StatePage
-from durable_trio.exceptions import ValidationError
-from durable_trio.local.chained import target_name
-from durable_trio.local.changes import ExecutionClosed, Feeds
-from durable_trio.local.client import LocalClient
+from durable_trio._protocol.service_moves import beat_callback, fail_callback, succeed_callback
+from durable_trio.local import changing
+from durable_trio.local.driving import take_over, take_over_all
 from durable_trio.local.errors import (
+    ExecutionBusy,
     InvalidParameterValue,
-    ResourceNotFound,
-    ServiceFailure,
+    TooManyRequests,
 )
-from durable_trio.local.functions import FunctionTarget, RegisteredFunction
-from durable_trio.local.invoker import Invoker
-from durable_trio.local.ledger import Ledger
-from durable_trio.local.listing import list_events, list_executions
-from durable_trio.local.owner import Owner
-from durable_trio.local.starting import DEFAULT_RETENTION_DAYS, StartRequest
-from durable_trio.local.views import ExecutionDescription, ExecutionSummary, Page, describe, summarize
+from durable_trio.local.invoking import (
+    InvocationType,
+    InvokeResult,
+    answer_of_call,
+    answer_of_execution,
+    read_payload,
+)
+from durable_trio.local.service_functions import FunctionMethods
+from durable_trio.local.service_looking import LookingMethods
+from durable_trio.local.starting import StartRequest
+from durable_trio.local.views import ExecutionSummary, summarize
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Collection, Sequence
-    from contextlib import AbstractContextManager
-
-    import trio
-
-    from durable_trio._protocol.execution_record import (
-        ExecutionRecord,
-    )
-    from durable_trio._protocol.execution_status import (
-        ExecutionStatus,
-    )
     from durable_trio._protocol.operation import (
-        ChainedInvokeOptions,
         ErrorObject,
-        OperationRecord,
-        OperationUpdate,
     )
-    from durable_trio.clock import Clock
-    from durable_trio.local.changes import Change
-    from durable_trio.local.hosts import Host
-    from durable_trio.local.ledger import Deeds
-    from durable_trio.local.settings import LocalSettings
-    from durable_trio.local.store import Store
-
-_FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9\-_]{1,64}")
+    from durable_trio.local.ledger import Ledger
 
 
-class LocalService:
+class LocalService(FunctionMethods, LookingMethods):
     """A durable execution service in this process. Made by ``open_local_service``.
 
     Every method that is ``async`` may raise ``ServiceFailure`` when the database cannot be written, beside what
-    its own documentation says. Where an *arn* is asked for, an execution's id or name will do as well.
+    its own documentation says. If cancelled, what it asks for may be done all the same. Where an *arn* is asked for,
+    an execution's id or name will do as well.
 
     Attributes:
         clock: the time by which the service keeps its timers.
+        settings: what was set about it.
     """
 
-    def __init__(
+    async def invoke(
         self,
-        store: Store,
-        host: Host,
-        settings: LocalSettings,
-        clock: Clock,
-        chance: random.Random,
-        watch_seconds: float | None,
-        nursery: trio.Nursery,
-    ) -> None:
-        self.clock = clock
-        self._settings = settings
-        self._chance = chance
-        self._functions: dict[str, RegisteredFunction] = {}
-        self._feeds = Feeds()
-        self._ledger = Ledger(
-            store, host, clock, settings, self._feeds, self._make_id, self._check_registered
-        )
-        self._owner = Owner(self._ledger, clock, self._perform, watch_seconds)
-        self._client = LocalClient(self)
-        self._invoker = Invoker(nursery, self._owner, self._client, clock, settings, chance)
-        nursery.start_soon(self._owner.run, name="local service owner")
+        function_name: str,
+        payload: str | bytes = "{}",
+        *,
+        invocation_type: InvocationType = InvocationType.REQUEST_RESPONSE,
+        name: str | None = None,
+        tenant_id: str | None = None,
+        qualifier: str | None = None,
+        client_context: str | None = None,
+    ) -> InvokeResult:
+        """Invoke a function as Lambda's ``Invoke`` does.
 
-    def __repr__(self) -> str:
-        return f"<LocalService {len(self._functions)} functions, {self._ledger!r}>"
-
-    def client(self) -> LocalClient:
-        """Return the client by which a durable function reaches this service."""
-        return self._client
-
-    def hang_up(self) -> None:
-        """End the channels of all who watch an execution: nothing more will come."""
-        self._feeds.close()
-
-    # --- functions and executions ------------------------------------------------------------------------
-
-    def register(self, function_name: str, target: FunctionTarget, *, timeout_seconds: float = 900) -> None:
-        """Make a function known, so that executions of it can be started.
+        A durable function is invoked by an execution. Where the caller waits for its end, it may take at most
+        ``Quotas.max_synchronous_seconds``. If cancelled while waiting, the function or execution goes on.
 
         Args:
-            function_name: 1 to 64 of ``[a-zA-Z0-9-_]``.
-            target: called as ``await target(event, lambda_context, client=...)``; the bound method ``invoke``
-                of a durable handler is one.
-            timeout_seconds: how long one invocation may take before it is cut off, more than 0.
+            function_name: a name or an ARN, with or without a qualifier.
+            payload: JSON text; at most 6 MiB, for an ``EVENT`` 1 MiB.
+            invocation_type: whether to wait.
+            name: the name of the execution, see ``start_execution``; only a durable function has one.
+            tenant_id: on whose behalf; the function's Lambda context tells it.
+            qualifier: a version or an alias.
+            client_context: text for the Lambda context of a function that is not durable.
 
         Raises:
-            ValidationError: the name or the time-out is out of range, or the name is taken.
+            ResourceNotFound: there is no such function, version or alias.
+            InvalidRequestContent: the payload is not JSON.
+            RequestTooLarge: the payload is too big.
+            TooManyRequests: the function's limit of invocations at a time is reached, and the caller waits.
+            ExecutionAlreadyStarted: the name is in use with another payload.
+            InvalidParameterValue: another argument is out of range.
         """
-        if _FUNCTION_NAME.fullmatch(function_name) is None:
-            raise ValidationError(f"function_name must be 1 to 64 of [a-zA-Z0-9-_], not {function_name!r}")
-        if not timeout_seconds > 0:
-            raise ValidationError(f"timeout_seconds must be more than 0, not {timeout_seconds!r}")
-        if function_name in self._functions:
-            raise ValidationError(f"function_name {function_name!r} is registered already")
-        self._functions[function_name] = RegisteredFunction(function_name, target, timeout_seconds)
+        function = self._registry.resolve(function_name, qualifier)
+        if name is not None and not function.description.is_durable:
+            raise InvalidParameterValue(
+                f"function {function.name!r} is not durable: name must be None, not {name!r}"
+            )
+        text = read_payload(payload, invocation_type, self.settings.quotas)
+        version, waits = function.description.version, invocation_type is InvocationType.REQUEST_RESPONSE
+        longest = self.settings.quotas.max_synchronous_seconds
+        identity = self._naming.identity(
+            function,
+            name,
+            tenant_id,
+            execution_timeout_seconds=min(function.config.execution_timeout_seconds, longest)
+            if waits
+            else None,
+            is_asynchronous=not waits,
+        )
+        request = StartRequest(identity, text, self.settings.quotas)
+        if invocation_type is InvocationType.DRY_RUN:
+            return InvokeResult(204, version)
+        if waits and not self._registry.has_room(function):
+            raise TooManyRequests(
+                f"function {function.name!r} has as many invocations in flight as it may "
+                f"({function.config.concurrency})"
+            )
+        if waits and not function.description.is_durable:
+            call = self._naming.plain_call(function, tenant_id, client_context)
+            return answer_of_call(version, await self._invoker.call(function, call, text))
+        started = await self._owner.ask(lambda ledger: _start_and_drive(ledger, request))
+        if not function.description.is_durable:
+            return InvokeResult(202, version)
+        if not waits:
+            return InvokeResult(202, started.version, started.arn)
+        return answer_of_execution(await self.wait_closed(started.arn))
+
+    # --- executions --------------------------------------------------------------------------------------
 
     async def start_execution(
         self,
@@ -137,32 +129,44 @@ class LocalService:
         input_payload: str,
         *,
         name: str | None = None,
-        execution_timeout_seconds: int = limits.MAX_EXECUTION_TIMEOUT_SECONDS,
-        retention_days: int = DEFAULT_RETENTION_DAYS,
+        execution_timeout_seconds: int | None = None,
+        retention_days: int | None = None,
+        qualifier: str | None = None,
+        tenant_id: str | None = None,
     ) -> ExecutionSummary:
-        """Start an execution of a registered function.
+        """Start an execution of a registered durable function.
 
         Asking again with the same *name* and payload returns the execution that exists, whatever became of it;
-        it is not driven by this process then unless it was before (see ``resume_execution``).
+        it is not driven by this process then unless it was before (see ``take_over``).
 
         Args:
-            function_name: a registered function.
+            function_name: a registered function, by name or ARN.
             input_payload: the input, normally JSON text; at most 6 MiB.
             name: 1 to 64 of ``[a-zA-Z0-9-_]``, unique for the function; None makes one up.
-            execution_timeout_seconds: 1 to 31622400 (366 days), the default.
-            retention_days: 1 to 90, by default 14.
+            execution_timeout_seconds: 1 to 31622400 (366 days); None: what the function's ``FunctionConfig`` says.
+            retention_days: 1 to 90; None: what the function's ``FunctionConfig`` says.
+            qualifier: a version or an alias.
+            tenant_id: on whose behalf, 1 to 256 of ``[a-zA-Z0-9._:/=+-@ ]``.
 
         Raises:
             ResourceNotFound: the function is not registered.
             ExecutionAlreadyStarted: the name is in use with another payload.
-            InvalidParameterValue: an argument is out of range.
+            InvalidParameterValue: an argument is out of range, or the function is not durable.
         """
-        self._check_registered(function_name)
-        arn = self._new_arn(function_name, name)
-        request = StartRequest(arn, input_payload, execution_timeout_seconds, retention_days)
+        function = self._registry.resolve(function_name, qualifier)
+        if not function.description.is_durable:
+            raise InvalidParameterValue(f"function {function.name!r} is not durable; it has no executions")
+        identity = self._naming.identity(
+            function,
+            name,
+            tenant_id,
+            execution_timeout_seconds=execution_timeout_seconds,
+            retention_days=retention_days,
+        )
+        request = StartRequest(identity, input_payload, self.settings.quotas)
         return await self._owner.ask(lambda ledger: summarize(request.apply(ledger)))
 
-    async def resume_execution(self, arn: str) -> ExecutionSummary:
+    async def take_over(self, arn: str) -> ExecutionSummary:
         """Drive an unfinished execution that is in the file, and the executions it started by chained invokes.
 
         Its timers go on, and it is invoked when that is due: at once, if an invocation was cut off. For an
@@ -173,13 +177,14 @@ class LocalService:
                 registered.
             ExecutionBusy: another live process drives it.
         """
+        return await self._owner.ask(lambda ledger: summarize(take_over(ledger, ledger.find(arn))))
 
-        def resume(ledger: Ledger) -> ExecutionSummary:
-            record = ledger.open(ledger.find(arn))
-            ledger.take_over(record.id)
-            return summarize(record)
+    async def take_over_all(self) -> list[ExecutionSummary]:
+        """Drive every unfinished execution in the file whose function is registered, and return those taken over.
 
-        return await self._owner.ask(resume)
+        Executions that another live process drives are left to it.
+        """
+        return await self._owner.ask(lambda ledger: [summarize(record) for record in take_over_all(ledger)])
 
     async def stop(self, arn: str, error: ErrorObject | None = None) -> int:
         """End an execution by force and return the instant it ended at (epoch milliseconds).
@@ -191,128 +196,57 @@ class LocalService:
             ResourceNotFound: there is no such execution.
             InvalidParameterValue: *error* is larger than 1 MiB.
         """
+        return await self._owner.ask(lambda ledger: changing.stop(ledger, arn, error))
 
-        def end(ledger: Ledger) -> int:
-            record = ledger.open(ledger.find(arn))
-            at = stop(record, error, self.clock.now())
-            ledger.save(record)
-            return at
-
-        return await self._owner.ask(end)
-
-    # --- looking -----------------------------------------------------------------------------------------
-
-    async def describe(self, arn_or_name: str) -> ExecutionDescription:
-        """Describe an execution, given by ARN, id or name.
-
-        Raises:
-            ResourceNotFound: there is no such execution.
-            InvalidParameterValue: several functions have one of this name.
-        """
-
-        def look(ledger: Ledger) -> ExecutionDescription:
-            execution_id = ledger.find(arn_or_name)
-            stored = ledger.store.load_standing(execution_id)
-            assert stored is not None  # noqa: S101  # found a moment ago, in the same transaction
-            return describe(stored.record, ledger.store.input_payload(execution_id))
-
-        return await self._owner.ask(look)
-
-    async def wait_closed(self, arn: str) -> ExecutionDescription:
-        """Return the description of an execution once it has ended.
-
-        If another process drives it, its end is only seen by a service opened with ``watch_seconds``.
-
-        Raises:
-            ResourceNotFound: there is no such execution.
-        """
-        execution_id = await self._owner.ask(lambda ledger: ledger.find(arn))
-        with self._feeds.subscribe(execution_id) as changes:
-            if not (await self._owner.ask(lambda ledger: _recorded(ledger, execution_id))).status.is_closed:
-                async for change in changes:
-                    if isinstance(change, ExecutionClosed):
-                        break
-                else:
-                    raise ServiceFailure("the local service was closed")
-        return await self.describe(execution_id)
-
-    async def list_executions(
-        self,
-        *,
-        function_name: str | None = None,
-        name: str | None = None,
-        statuses: Collection[ExecutionStatus] = (),
-        started_after: int | None = None,
-        started_before: int | None = None,
-        newest_first: bool = True,
-        limit: int = 100,
-        marker: str = "",
-    ) -> Page[ExecutionSummary]:
-        """List executions by the time they were started; each filter that is given has to match.
-
-        Instants are epoch milliseconds, exclusive. *limit* is 0 to 1000; 0 means 100. *marker* is the
-        ``next_marker`` of the page before.
-
-        Raises:
-            InvalidParameterValue: *limit* or *marker* is wrong.
-        """
-        return await self._owner.ask(
-            lambda ledger: list_executions(
-                ledger.store,
-                function_name=function_name,
-                name=name,
-                statuses=statuses,
-                started_after=started_after,
-                started_before=started_before,
-                newest_first=newest_first,
-                limit=limit,
-                marker=marker,
-            )
-        )
-
-    async def history(
+    async def pause_execution(
         self,
         arn: str,
         *,
-        include_data: bool = True,
-        newest_first: bool = False,
-        limit: int = 100,
-        marker: str = "",
-    ) -> Page[HistoryEvent]:
-        """Return one page of an execution's history.
+        reason: str | None = None,
+        pause_timeout: bool = True,
+        client_token: str | None = None,
+    ) -> ExecutionSummary:
+        """Have an execution's function not called any more until it is resumed; see ``_protocol.pausing``.
 
-        Without *include_data*, inputs, results and errors are empty, and marked as truncated.
+        What it waits for goes on. While an invocation is in flight, the execution is PAUSING.
 
-        Raises:
-            ResourceNotFound: there is no such execution.
-            InvalidParameterValue: *limit* is not 0 to 1000, or *marker* is wrong.
-        """
-        page = await self._owner.ask(
-            lambda ledger: list_events(
-                ledger.store, ledger.find(arn), newest_first=newest_first, limit=limit, marker=marker
-            )
-        )
-        return page if include_data else Page(tuple(map(truncate, page.items)), page.next_marker)
-
-    async def operations(self, arn: str) -> list[OperationRecord]:
-        """Return every operation of an execution in start order, the EXECUTION first.
+        Args:
+            arn: the execution.
+            reason: at most 1,024 characters, for the history.
+            pause_timeout: whether the execution's time-out is extended by the pause.
+            client_token: a repetition with the same one within 15 minutes changes nothing, and is no mistake.
 
         Raises:
             ResourceNotFound: there is no such execution.
+            ResourceConflict: it is not RUNNING.
+            InvalidParameterValue: *reason* or *client_token* is out of range.
         """
         return await self._owner.ask(
-            lambda ledger: [entry.operation for entry in _recorded(ledger, ledger.find(arn)).entries()]
+            lambda ledger: changing.pause(ledger, arn, reason, pause_timeout, client_token)
         )
 
-    def subscribe(self, arn: str) -> AbstractContextManager[trio.MemoryReceiveChannel[Change]]:
-        """Watch an execution: ``with`` gives a channel that receives every change from now on, in order.
+    async def resume_execution(
+        self, arn: str, *, reason: str | None = None, client_token: str | None = None
+    ) -> ExecutionSummary:
+        """Let a paused execution go on. Its function is called if something has completed in the meantime.
 
-        Ask for ``operations`` inside the block for what was before. The channel ends when the service is closed.
+        To drive an execution that is in the file after a restart, use ``take_over``.
 
         Raises:
-            InvalidParameterValue: this is not the ARN of an execution.
+            ResourceNotFound: there is no such execution.
+            ResourceConflict: it is neither PAUSED nor PAUSING.
+            InvalidParameterValue: *reason* or *client_token* is out of range.
         """
-        return self._feeds.subscribe(_parsed(arn).id)
+        return await self._owner.ask(lambda ledger: changing.resume(ledger, arn, reason, client_token))
+
+    async def delete_execution(self, arn: str) -> int:
+        """Delete an execution that has ended, with its history and log, and return when that was asked for.
+
+        Raises:
+            ResourceNotFound: there is no such execution.
+            ResourceConflict: it has not ended.
+        """
+        return await self._owner.ask(lambda ledger: changing.delete(ledger, arn))
 
     # --- callbacks ---------------------------------------------------------------------------------------
 
@@ -324,9 +258,10 @@ class LocalService:
             CallbackTimeout: it is closed already, or its execution is.
             InvalidParameterValue: the result is too big.
         """
-        await self._answer_callback(
-            callback_id,
-            lambda record, operation_id: succeed_callback(record, operation_id, result, self.clock.now()),
+        await self._owner.ask(
+            lambda ledger: changing.answer_callback(
+                ledger, callback_id, lambda record, id_, now: succeed_callback(record, id_, result, now)
+            )
         )
 
     async def callback_fail(self, callback_id: str, error: ErrorObject) -> None:
@@ -337,9 +272,10 @@ class LocalService:
             CallbackTimeout: it is closed already, or its execution is.
             InvalidParameterValue: the error is too big.
         """
-        await self._answer_callback(
-            callback_id,
-            lambda record, operation_id: fail_callback(record, operation_id, error, self.clock.now()),
+        await self._owner.ask(
+            lambda ledger: changing.answer_callback(
+                ledger, callback_id, lambda record, id_, now: fail_callback(record, id_, error, now)
+            )
         )
 
     async def callback_heartbeat(self, callback_id: str) -> None:
@@ -349,119 +285,13 @@ class LocalService:
             ResourceNotFound: there is no such callback.
             CallbackTimeout: it is closed already, or its execution is.
         """
-        await self._answer_callback(
-            callback_id, lambda record, operation_id: beat_callback(record, operation_id, self.clock.now())
-        )
-
-    async def _answer_callback(
-        self, callback_id: str, answer: Callable[[ExecutionRecord, str], None]
-    ) -> None:
-        target = callback_target(callback_id)
-        if target is None:
-            raise ResourceNotFound(f"there is no callback with id {callback_id!r}")
-        execution_id, operation_id = target
-
-        def apply(ledger: Ledger) -> None:
-            if ledger.record(execution_id) is None:
-                raise ResourceNotFound(f"there is no callback with id {callback_id!r}")
-            record = ledger.open(execution_id)
-            answer(record, operation_id)
-            ledger.save(record)
-
-        await self._owner.ask(apply)
-
-    # --- what functions ask for --------------------------------------------------------------------------
-
-    async def checkpoint(
-        self,
-        *,
-        durable_execution_arn: str,
-        checkpoint_token: str,
-        updates: Sequence[OperationUpdate],
-        client_token: str,
-    ) -> CheckpointResponse:
-        """Record updates, as ``ServiceClient.checkpoint``, but with the service's own errors.
-
-        Raises:
-            InvalidParameterValue: an argument is wrong; the message begins with ``Invalid checkpoint token`` if it
-                is the token.
-        """
-
-        def apply(ledger: Ledger) -> CheckpointResponse:
-            record = _open(ledger, durable_execution_arn)
-            answer = apply_checkpoint(
-                record, checkpoint_token, client_token, updates, self.clock.now(), self._chain_target
-            )
-            ledger.save(record)
-            return CheckpointResponse(answer.token, answer.operations)
-
-        return await self._owner.ask(apply)
-
-    async def get_state(
-        self, *, durable_execution_arn: str, checkpoint_token: str, marker: str, max_items: int
-    ) -> StatePage:
-        """Return a page of the state, as ``ServiceClient.get_state``, but with the service's own errors.
-
-        Raises:
-            InvalidParameterValue: an argument is wrong; the message begins with ``Invalid checkpoint token`` if it
-                is the token.
-        """
-
-        def look(ledger: Ledger) -> StatePage:
-            record = _open(ledger, durable_execution_arn)
-            check_token(record, checkpoint_token)
-            page = state_page(record, marker, PageLimits(page_size(max_items)))
-            return StatePage(page.operations, page.next_marker)
-
-        return await self._owner.ask(look)
-
-    # --- inside ------------------------------------------------------------------------------------------
-
-    def _make_id(self) -> str:
-        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
-
-    def _new_arn(self, function_name: str, name: str | None) -> ExecutionArn:
-        return ExecutionArn(
-            region=self._settings.region,
-            account=self._settings.account,
-            function_name=function_name,
-            name=self._make_id() if name is None else name,
-            id=self._make_id(),
-        )
-
-    def _chain_target(self, options: ChainedInvokeOptions) -> ExecutionArn | None:
-        function_name = target_name(options.function_name)
-        return self._new_arn(function_name, None) if function_name in self._functions else None
-
-    def _check_registered(self, function_name: str) -> None:
-        if function_name not in self._functions:
-            raise ResourceNotFound(f"function {function_name!r} is not registered with this service")
-
-    def _perform(self, deeds: Deeds) -> None:
-        """Do what a committed transaction asks for."""
-        for execution_id, record in deeds.touched.items():
-            self._feeds.publish(record, deeds.effects.get(execution_id, ()))
-        for due in deeds.invocations:
-            self._invoker.start(self._functions[due.function_name], due)
+        await self._owner.ask(lambda ledger: changing.answer_callback(ledger, callback_id, beat_callback))
 
 
-def _parsed(arn: str) -> ExecutionArn:
-    parsed = parse_arn(arn)
-    if parsed is None:
-        raise InvalidParameterValue(f"this is not the ARN of a durable execution: {arn!r}")
-    return parsed
-
-
-def _open(ledger: Ledger, arn: str) -> ExecutionRecord:
-    """Return the record that a function's call is about. Such calls do not know ResourceNotFound."""
-    parsed = _parsed(arn)
-    record = ledger.record(parsed.id)
-    if record is None or record.identity.arn != parsed:
-        raise InvalidParameterValue(f"there is no execution {arn!r}")
-    return ledger.open(parsed.id)
-
-
-def _recorded(ledger: Ledger, execution_id: str) -> ExecutionRecord:
-    record = ledger.record(execution_id)
-    assert record is not None  # noqa: S101  # executions are never removed
-    return record
+def _start_and_drive(ledger: Ledger, request: StartRequest) -> ExecutionSummary:
+    """Start an execution, or see to it that somebody drives the one that exists."""
+    record = request.apply(ledger)
+    try:
+        return summarize(take_over(ledger, record.id))
+    except ExecutionBusy:
+        return summarize(record)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from durable_trio._protocol import limits
 from durable_trio.local.errors import ExecutionAlreadyStarted, InvalidParameterValue
+from durable_trio.local.function_config import MAX_RETENTION_DAYS
 
 if TYPE_CHECKING:
-    from durable_trio._protocol.arns import ExecutionArn
-    from durable_trio._protocol.execution_record import ExecutionRecord
+    from durable_trio._protocol.execution_record import ExecutionIdentity, ExecutionRecord
+    from durable_trio._protocol.quotas import Quotas
     from durable_trio.local.ledger import Ledger
-
-DEFAULT_RETENTION_DAYS: Final = 14
-_MAX_RETENTION_DAYS: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +23,30 @@ class StartRequest:
         InvalidParameterValue: a value is out of range.
     """
 
-    arn: ExecutionArn
+    identity: ExecutionIdentity
     input_payload: str
-    execution_timeout_seconds: int
-    retention_days: int
+    quotas: Quotas
 
     def __post_init__(self) -> None:
-        if limits.EXECUTION_NAME.fullmatch(self.arn.name) is None:
-            raise InvalidParameterValue(f"name must be 1 to 64 of [a-zA-Z0-9-_], not {self.arn.name!r}")
+        identity = self.identity
+        if limits.EXECUTION_NAME.fullmatch(identity.arn.name) is None:
+            raise InvalidParameterValue(f"name must be 1 to 64 of [a-zA-Z0-9-_], not {identity.arn.name!r}")
         size = len(self.input_payload.encode("utf-8", "surrogatepass"))
-        if size > limits.MAX_PAYLOAD_BYTES:
+        most = self.quotas.execution_payload_bytes(is_asynchronous=identity.is_asynchronous)
+        if size > most:
+            raise InvalidParameterValue(f"input_payload must be at most {most} bytes, not {size}")
+        least, longest = limits.MIN_EXECUTION_TIMEOUT_SECONDS, limits.MAX_EXECUTION_TIMEOUT_SECONDS
+        if not least <= identity.execution_timeout_seconds <= longest:
             raise InvalidParameterValue(
-                f"input_payload must be at most {limits.MAX_PAYLOAD_BYTES} bytes, not {size}"
+                f"execution_timeout_seconds must be {least} to {longest}, not {identity.execution_timeout_seconds}"
             )
-        least, most = limits.MIN_EXECUTION_TIMEOUT_SECONDS, limits.MAX_EXECUTION_TIMEOUT_SECONDS
-        if not least <= self.execution_timeout_seconds <= most:
+        if not 1 <= identity.retention_days <= MAX_RETENTION_DAYS:
             raise InvalidParameterValue(
-                f"execution_timeout_seconds must be {least} to {most}, not {self.execution_timeout_seconds}"
+                f"retention_days must be 1 to {MAX_RETENTION_DAYS}, not {identity.retention_days}"
             )
-        if not 1 <= self.retention_days <= _MAX_RETENTION_DAYS:
+        if identity.tenant_id is not None and limits.TENANT_ID.fullmatch(identity.tenant_id) is None:
             raise InvalidParameterValue(
-                f"retention_days must be 1 to {_MAX_RETENTION_DAYS}, not {self.retention_days}"
+                f"tenant_id must be 1 to 256 of [a-zA-Z0-9._:/=+-@ ], not {identity.tenant_id!r}"
             )
 
     def apply(self, ledger: Ledger) -> ExecutionRecord:
@@ -54,16 +55,12 @@ class StartRequest:
         Raises:
             ExecutionAlreadyStarted: the function has another execution of this name.
         """
-        function_name, name = self.arn.function_name, self.arn.name
-        for existing in ledger.store.find(name, function_name):
+        arn = self.identity.arn
+        for existing in ledger.store.find(arn.name, arn.function_name):
             if ledger.store.input_payload(existing.record.id) != self.input_payload:
                 raise ExecutionAlreadyStarted(
-                    f"function {function_name!r} has an execution named {name!r} with another payload"
+                    f"function {arn.function_name!r} has an execution named {arn.name!r} with another payload"
                 )
             return existing.record
-        return ledger.start(
-            self.arn,
-            self.input_payload,
-            execution_timeout_seconds=self.execution_timeout_seconds,
-            retention_days=self.retention_days,
-        )
+        # The time is that of the transaction: nothing may have happened before the start.
+        return ledger.start(replace(self.identity, started_at=ledger.clock.now()), self.input_payload)

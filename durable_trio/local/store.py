@@ -24,9 +24,6 @@ from durable_trio._protocol.execution_record import (
     ExecutionRecord,
     RememberedAnswer,
 )
-from durable_trio._protocol.execution_status import (
-    ExecutionStatus,
-)
 from durable_trio._protocol.history import decode_event, encode_event
 from durable_trio._protocol.operation import ExecutionDetails
 from durable_trio._protocol.timer_table import Timer, TimerKey, TimerKind
@@ -35,6 +32,7 @@ from durable_trio._protocol.wire import (
     decode_operation,
     encode_operation,
 )
+from durable_trio.local.logs import LogLine
 from durable_trio.local.rows import (
     INSERT,
     SELECT,
@@ -45,6 +43,7 @@ from durable_trio.local.rows import (
     standing_values,
     stored_from,
 )
+from durable_trio.local.schema import EXPIRES_AT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +60,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.is_on_disk = any(file for _, _, file in connection.execute("PRAGMA database_list"))
 
     # --- transactions ------------------------------------------------------------------------------------
 
@@ -163,6 +163,65 @@ class Store:
             "UPDATE executions SET host = ?, revision = revision + 1 WHERE id = ?", (host, execution_id)
         )
 
+    def delete(self, execution_id: str) -> None:
+        """Remove an execution with everything about it."""
+        self._connection.execute("DELETE FROM executions WHERE id = ?", (execution_id,))
+
+    def delete_expired(self, now: int, most: int) -> list[str]:
+        """Remove up to *most* executions whose retention is over at *now*, and return their ids."""
+        rows = self._connection.execute(
+            f"DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE ended_at NOT NULL "  # noqa: S608
+            f"AND active_request_id IS NULL AND {EXPIRES_AT} <= ? LIMIT ?) RETURNING id",
+            (now, most),
+        )
+        return [id_ for (id_,) in rows]
+
+    def next_expiry_at(self) -> int | None:
+        """Return when the retention of an ended execution is over next; None if there is none."""
+        row = self._connection.execute(
+            f"SELECT {EXPIRES_AT} FROM executions WHERE ended_at NOT NULL "  # noqa: S608
+            f"AND active_request_id IS NULL ORDER BY {EXPIRES_AT} LIMIT 1"
+        ).fetchone()
+        return None if row is None else row[0]
+
+    # --- logs --------------------------------------------------------------------------------------------
+
+    def append_log(self, execution_id: str, lines: Sequence[LogLine]) -> None:
+        """Add lines to an execution's log, after those that are there."""
+        (last,) = self._connection.execute(
+            "SELECT coalesce(max(line_number), 0) FROM log_lines WHERE execution_id = ?", (execution_id,)
+        ).fetchone()
+        self._connection.executemany(
+            "INSERT INTO log_lines VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (execution_id, number, line.at, line.request_id, line.function_name, json.dumps(line.text))
+                for number, line in enumerate(lines, last + 1)
+            ],
+        )
+
+    def log_lines(self, execution_id: str, *, after: int, count: int) -> list[tuple[int, LogLine]]:
+        """Return the *count* lines that come after line number *after*, with their numbers."""
+        rows = self._connection.execute(
+            "SELECT line_number, at, request_id, function_name, text FROM log_lines "
+            "WHERE execution_id = ? AND line_number > ? ORDER BY line_number LIMIT ?",
+            (execution_id, after, count),
+        )
+        return [
+            (number, LogLine(at, json.loads(text), request_id, function_name))
+            for number, at, request_id, function_name, text in rows
+        ]
+
+    # --- virtual time ------------------------------------------------------------------------------------
+
+    def note_time(self, now: int) -> None:
+        """Note how far virtual time has come."""
+        self._connection.execute("INSERT OR REPLACE INTO virtual_time VALUES (1, ?)", (now,))
+
+    def noted_time(self) -> int | None:
+        """Return how far virtual time had come; None if the file has only known the system's."""
+        row = self._connection.execute("SELECT now_at FROM virtual_time").fetchone()
+        return None if row is None else row[0]
+
     # --- reading one execution ---------------------------------------------------------------------------
 
     def revision(self, execution_id: str) -> int | None:
@@ -217,31 +276,57 @@ class Store:
         details = decode_operation(json.loads(text), Dialect.EVENT).details
         return (details.input_payload or "") if isinstance(details, ExecutionDetails) else ""
 
-    def events(self, execution_id: str, *, after: int, newest_first: bool, count: int) -> list[HistoryEvent]:
-        """Return the *count* events that come after event *after*, in the order asked for."""
+    def operation_count(self, execution_id: str) -> int:
+        """Return how many operations an execution has, the EXECUTION included."""
+        count: int = self._connection.execute(
+            "SELECT count(*) FROM operations WHERE execution_id = ?", (execution_id,)
+        ).fetchone()[0]
+        return count
+
+    def events(
+        self, execution_id: str, *, after: int, newest_first: bool, count: int, max_bytes: int
+    ) -> tuple[list[HistoryEvent], bool]:
+        """Return the events that come after event *after*, in the order asked for, and whether there are more.
+
+        At most *count*, and no further one once they have *max_bytes* of JSON in all.
+        """
         compare, order = ("<", "DESC") if newest_first else (">", "ASC")
         rows = self._connection.execute(
             f"SELECT event FROM events WHERE execution_id = ? AND event_id {compare} ? "  # noqa: S608
             f"ORDER BY event_id {order} LIMIT ?",
-            (execution_id, after, count),
+            (execution_id, after, count + 1),
         )
-        return [decode_event(json.loads(text), Dialect.EVENT) for (text,) in rows]
+        found: list[HistoryEvent] = []
+        size = 0
+        for (text,) in rows:
+            if len(found) == count or size >= max_bytes:
+                rows.close()
+                return found, True
+            found.append(decode_event(json.loads(text), Dialect.EVENT))
+            size += len(text)
+        return found, False
 
     # --- finding executions ------------------------------------------------------------------------------
 
     def find(self, name: str, function_name: str | None = None) -> list[Stored]:
         """Return the executions of this name, without their operations; of one function, or of all."""
-        conditions, values = ["name = ?"], [name]
+        conditions, values = ["name = ?", "is_durable"], [name]
         if function_name is not None:
             conditions.append("function_name = ?")
             values.append(function_name)
         return self.select(conditions, values, newest_first=False, count=-1)
 
     def children(self, execution_id: str) -> list[str]:
-        """Return the ids of the running executions that this one started by chained invokes."""
+        """Return the ids of the executions that this one started by chained invokes and that have not ended."""
         rows = self._connection.execute(
-            "SELECT id FROM executions WHERE parent_execution_id = ? AND status = ?",
-            (execution_id, ExecutionStatus.RUNNING.value),
+            "SELECT id FROM executions WHERE parent_execution_id = ? AND ended_at IS NULL", (execution_id,)
+        )
+        return [id_ for (id_,) in rows]
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of the executions that have not ended, the oldest first."""
+        rows = self._connection.execute(
+            "SELECT id FROM executions WHERE ended_at IS NULL ORDER BY started_at, id"
         )
         return [id_ for (id_,) in rows]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from durable_trio._protocol.timer_table import TimerKey, TimerKind
+
 if TYPE_CHECKING:
     from durable_trio._protocol.execution_record import (
         ExecutionRecord,
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     )
     from durable_trio._protocol.operation import ErrorObject
 
-__all__ = ["ExecutionDescription", "ExecutionSummary", "Page"]
+__all__ = ["ExecutionDescription", "ExecutionSummary", "Page", "PauseDetails"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -34,9 +36,27 @@ class ExecutionSummary:
     arn: str
     name: str
     function_name: str
+    function_arn: str
+    """With the version."""
+    version: str
     status: ExecutionStatus
     started_at: int
     ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseDetails:
+    """That an execution is paused, or is to be.
+
+    Attributes:
+        requested_at: when that was asked for (epoch milliseconds).
+        reason: why, if it was said.
+        is_timeout_paused: whether its time-out is extended by the pause.
+    """
+
+    requested_at: int
+    reason: str | None
+    is_timeout_paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,10 @@ class ExecutionDescription(ExecutionSummary):
         invocation_count: how often its function has been called so far.
         is_invoked: whether its function is being called right now.
         next_timer_at: when its earliest timer ends (epoch milliseconds), if one runs.
+        tenant_id: on whose behalf it was started, if the caller said so.
+        pause: that it is paused, or is to be.
+        expected_timeout_at: when it will time out, as things stand (epoch milliseconds); None once it has ended.
+        operation_count: how many operations it has so far, the EXECUTION not counted.
     """
 
     input_payload: str
@@ -62,6 +86,10 @@ class ExecutionDescription(ExecutionSummary):
     invocation_count: int
     is_invoked: bool
     next_timer_at: int | None
+    tenant_id: str | None
+    pause: PauseDetails | None
+    expected_timeout_at: int | None
+    operation_count: int
 
 
 def summarize(record: ExecutionRecord) -> ExecutionSummary:
@@ -71,20 +99,25 @@ def summarize(record: ExecutionRecord) -> ExecutionSummary:
         arn=str(arn),
         name=arn.name,
         function_name=arn.function_name,
+        function_arn=f"{arn.function_arn}:{arn.version}",
+        version=arn.version,
         status=record.status,
         started_at=record.identity.started_at,
         ended_at=record.ended_at,
     )
 
 
-def describe(record: ExecutionRecord, input_payload: str) -> ExecutionDescription:
+def describe(record: ExecutionRecord, input_payload: str, operation_count: int) -> ExecutionDescription:
     """Return the description of an execution; only the record's own standing and timers are looked at."""
     arn = record.identity.arn
     timer = record.timers.next_due()
+    timeout = record.timers.get(TimerKey(TimerKind.EXECUTION_TIMEOUT))
     return ExecutionDescription(
         arn=str(arn),
         name=arn.name,
         function_name=arn.function_name,
+        function_arn=f"{arn.function_arn}:{arn.version}",
+        version=arn.version,
         status=record.status,
         started_at=record.identity.started_at,
         ended_at=record.ended_at,
@@ -96,4 +129,13 @@ def describe(record: ExecutionRecord, input_payload: str) -> ExecutionDescriptio
         invocation_count=record.invocation_count,
         is_invoked=record.active is not None,
         next_timer_at=timer.due_at if timer else None,
+        tenant_id=record.identity.tenant_id,
+        pause=_pause(record),
+        expected_timeout_at=timeout.due_at if timeout else None,
+        operation_count=operation_count,
     )
+
+
+def _pause(record: ExecutionRecord) -> PauseDetails | None:
+    pause = record.pause
+    return None if pause is None else PauseDetails(pause.requested_at, pause.reason, pause.pauses_timeout)

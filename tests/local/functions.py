@@ -11,6 +11,8 @@ from durable_trio._protocol.envelope import InvocationInput, decode_invocation
 from durable_trio._protocol.operation import (
     CallbackDetails,
     CallbackOptions,
+    ChainedInvokeDetails,
+    ChainedInvokeOptions,
     ErrorObject,
     OperationAction,
     OperationRecord,
@@ -23,11 +25,12 @@ from durable_trio._protocol.operation import (
 
 if TYPE_CHECKING:
     from durable_trio.clients import ServiceClient
-    from durable_trio.local import LocalLambdaContext
+    from durable_trio.local import ExecutionDescription, LocalLambdaContext, LocalService
 
 PENDING = {"Status": "PENDING"}
 START, SUCCEED, FAIL = OperationAction.START, OperationAction.SUCCEED, OperationAction.FAIL
 STEP, WAIT, CALLBACK = OperationType.STEP, OperationType.WAIT, OperationType.CALLBACK
+CHAINED = OperationType.CHAINED_INVOKE
 
 
 def succeeded(result: str = '"done"') -> dict[str, Any]:
@@ -157,3 +160,36 @@ def waits(seconds: int) -> Body:
         return succeeded() if call.status("wait") is OperationStatus.SUCCEEDED else PENDING
 
     return body
+
+
+def calls(function: str, payload: str | None = '{"a": 1}', tenant_id: str | None = None) -> Body:
+    """Make a body that invokes *function* and succeeds with its result."""
+
+    async def body(call: Call) -> Any:
+        if call.status("inv") is None:
+            options = ChainedInvokeOptions(function, tenant_id)
+            await call.checkpoint(OperationUpdate("inv", CHAINED, START, payload=payload, options=options))
+        operation = call.operations["inv"]
+        assert isinstance(operation.details, ChainedInvokeDetails)
+        if operation.status is OperationStatus.STARTED:
+            return PENDING
+        if operation.status is OperationStatus.SUCCEEDED:
+            return succeeded(operation.details.result or "null")
+        error = operation.details.error
+        assert error is not None
+        return {"Status": "FAILED", "Error": {"ErrorType": error.type, "ErrorMessage": error.message}}
+
+    return body
+
+
+async def run_caller(service: LocalService, function: str = "f", **options: Any) -> ExecutionDescription:
+    """Start an execution that invokes *function*, and return its description at the end."""
+    service.register("caller", Function(calls(function, **options)))
+    execution = await service.start_execution("caller", "null")
+    return await service.wait_closed(execution.arn)
+
+
+def error_of(description: ExecutionDescription) -> ErrorObject:
+    """Return why an execution did not succeed."""
+    assert description.error is not None, description
+    return description.error

@@ -131,7 +131,7 @@ async def test_timers_go_on_after_a_restart(file: Path, autojump_clock: trio.tes
     function = Function(waits(DAY))
     async with open_local_service(left, clock=clock) as service:
         service.register("f", function)
-        await service.resume_execution("sleeper")
+        await service.take_over("sleeper")
         description = await service.wait_closed(execution.arn)
 
         assert len(function.calls) == 1
@@ -149,7 +149,7 @@ async def test_a_timer_that_ended_meanwhile(file: Path, autojump_clock: trio.tes
 
     async with open_local_service(file, clock=clock) as service:
         service.register("f", Function(waits(DAY)))
-        await service.resume_execution(execution.arn)
+        await service.take_over(execution.arn)
         await service.wait_closed(execution.arn)
 
         wait = (await service.operations(execution.arn))[1]
@@ -179,7 +179,7 @@ async def test_an_invocation_that_was_cut_off(file: Path, autojump_clock: trio.t
         left, settings=LocalSettings(retry_policy=RetryPolicy(max_failures=1))
     ) as service:
         service.register("f", again)
-        await service.resume_execution(execution.arn)
+        await service.take_over(execution.arn)
         await service.wait_closed(execution.arn)
         events = (await service.history(execution.arn)).items
 
@@ -212,7 +212,7 @@ async def test_closing_the_service_interrupts_invocations(
     async with open_local_service(file) as service:
         assert (await service.describe(execution.arn)).is_invoked
         service.register("f", target)
-        await service.resume_execution(execution.arn)
+        await service.take_over(execution.arn)
         assert (await service.wait_closed(execution.arn)).invocation_count == 2
 
 
@@ -226,8 +226,8 @@ async def test_resuming_what_needs_no_resuming(file: Path, autojump_clock: trio.
         await service.wait_closed(ended.arn)
         slow = await service.start_execution("slow", "null")
 
-        assert (await service.resume_execution(ended.arn)).status is ExecutionStatus.SUCCEEDED
-        assert (await service.resume_execution(slow.arn)).status is ExecutionStatus.RUNNING
+        assert (await service.take_over(ended.arn)).status is ExecutionStatus.SUCCEEDED
+        assert (await service.take_over(slow.arn)).status is ExecutionStatus.RUNNING
         assert len(function.calls) == 1
 
 
@@ -239,9 +239,9 @@ async def test_resuming_needs_the_function(file: Path) -> None:
 
     async with open_local_service(file) as service:
         with pytest.raises(ResourceNotFound, match="function 'f' is not registered"):
-            await service.resume_execution(execution.arn)
+            await service.take_over(execution.arn)
         with pytest.raises(ResourceNotFound, match="no execution 'nobody'"):
-            await service.resume_execution("nobody")
+            await service.take_over("nobody")
 
 
 # --- several processes -----------------------------------------------------------------------------------
@@ -315,11 +315,11 @@ async def test_an_execution_is_driven_by_one_process(
             execution = await first.start_execution("f", "null")
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(ExecutionBusy, match="another process drives the execution"):
-                await second.resume_execution(execution.arn)
+                await second.take_over(execution.arn)
             assert len(list(file.parent.glob("*-host-*"))) == 2
 
         assert len(list(file.parent.glob("*-host-*"))) == 1
-        await second.resume_execution(execution.arn)
+        await second.take_over(execution.arn)
         assert (await second.wait_closed(execution.arn)).status is ExecutionStatus.SUCCEEDED
     assert list(file.parent.glob("*-host-*")) == []
 
@@ -358,7 +358,7 @@ async def test_a_driver_that_was_taken_for_dead(file: Path, autojump_clock: trio
         for host_file in file.parent.glob("*-host-*"):
             host_file.unlink()
 
-        await second.resume_execution(execution.arn)
+        await second.take_over(execution.arn)
         await second.wait_closed(execution.arn)
         await trio.sleep(200)
 
@@ -412,7 +412,7 @@ async def test_only_the_request_that_cannot_be_written_fails(
 ) -> None:
     """Requests that share a transaction do not share its failure."""
     outcomes: dict[str, str] = {}
-    ready = trio.Event()
+    ready, answered = trio.Event(), trio.Event()
 
     async def body(call: Call) -> Any:
         await ready.wait()
@@ -423,7 +423,10 @@ async def test_only_the_request_that_cannot_be_written_fails(
             outcomes[call.context.function_name] = "refused"
         else:
             outcomes[call.context.function_name] = "recorded"
-        _free_disk(service)
+        if len(outcomes) == 3:
+            _free_disk(service)
+            answered.set()
+        await answered.wait()
         return succeeded()
 
     async with open_local_service(file) as service:

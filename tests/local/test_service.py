@@ -354,7 +354,7 @@ async def test_resuming_takes_the_chained_executions_along(
 
     async with open_local_service(tmp_path / "db", clock=clock) as service:
         await run(service)
-        await service.resume_execution(execution.arn)
+        await service.take_over(execution.arn)
         assert (await service.wait_closed(execution.arn)).result == '"done"'
 
 
@@ -374,10 +374,10 @@ async def test_a_family_is_resumed_whole_or_not_at_all(
     ):
         lacking.register("parent", invokes("child"))
         with pytest.raises(ResourceNotFound, match="function 'child' is not registered"):
-            await lacking.resume_execution(execution.arn)
+            await lacking.take_over(execution.arn)
         complete.register("parent", invokes("child"))
         complete.register("child", Function(waits(DAY)))
-        await complete.resume_execution(execution.arn)
+        await complete.take_over(execution.arn)
         assert (await complete.wait_closed(execution.arn)).result == '"done"'
 
 
