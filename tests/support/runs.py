@@ -6,16 +6,15 @@ Tests that use it take the ``autojump_clock`` fixture: then every wait is over a
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeAlias
 
-import trio
-
+from durable_trio import Duration
 from durable_trio._protocol.envelope import decode_invocation
-from durable_trio._protocol.operation import OperationRecord, OperationUpdate
-from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
+from durable_trio._protocol.operation import OperationRecord
 from durable_trio.local import (
     ExecutionDescription,
     HistoryEvent,
@@ -23,22 +22,13 @@ from durable_trio.local import (
     LocalSettings,
     open_local_service,
 )
+from durable_trio.testing import DurableRunner, ExecutionStuckError, _driver
+from durable_trio.testing._driver import FUNCTION, CheckpointCall, InvocationRecord, Wrapper, wrapping
+
+__all__ = ["FUNCTION", "Driver", "Handler", "Run", "driven", "input_of", "run"]
 
 Handler: TypeAlias = Any
 """A durable handler, whatever its event and result."""
-
-FUNCTION = "function-under-test"
-
-
-@dataclass
-class Call:
-    """One checkpoint call that a handler's invocation made."""
-
-    invocation: int
-    updates: tuple[OperationUpdate, ...]
-
-    def __str__(self) -> str:
-        return ", ".join(f"{update.type} {update.action}" for update in self.updates) or "(empty)"
 
 
 @dataclass
@@ -49,7 +39,7 @@ class Run:
     events: tuple[HistoryEvent, ...]
     operations: list[OperationRecord]
     answers: list[Any] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[CheckpointCall] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -92,87 +82,45 @@ class Run:
         )
 
 
-class RecordingClient:
-    """Passes everything through, and writes the calls down."""
-
-    def __init__(self, inner: ServiceClient, calls: list[Call], invocation: int) -> None:
-        self._inner = inner
-        self._calls = calls
-        self._invocation = invocation
-        self.clock = getattr(inner, "clock", None)
-
-    async def checkpoint(
-        self,
-        *,
-        durable_execution_arn: str,
-        checkpoint_token: str,
-        updates: Any,
-        client_token: str,
-    ) -> CheckpointResponse:
-        """Note the call, and pass it on."""
-        self._calls.append(Call(self._invocation, tuple(updates)))
-        return await self._inner.checkpoint(
-            durable_execution_arn=durable_execution_arn,
-            checkpoint_token=checkpoint_token,
-            updates=updates,
-            client_token=client_token,
-        )
-
-    async def get_state(
-        self, *, durable_execution_arn: str, checkpoint_token: str, marker: str, max_items: int
-    ) -> StatePage:
-        """Pass the call on."""
-        return await self._inner.get_state(
-            durable_execution_arn=durable_execution_arn,
-            checkpoint_token=checkpoint_token,
-            marker=marker,
-            max_items=max_items,
-        )
-
-
-Wrapper: TypeAlias = Callable[[ServiceClient, int], ServiceClient]
-"""Puts a client of the test's around the service's: called with the client and the invocation's number."""
-
-
-class Driver:
+class Driver(_driver.Driver):
     """A function registered with a local service, whose invocations are written down."""
 
     def __init__(self, service: LocalService, handler: Handler, *, wrap: Wrapper | None = None) -> None:
-        self.service = service
-        self.handler = handler
-        self.answers: list[Any] = []
-        self.calls: list[Call] = []
+        super().__init__(service, handler, [] if wrap is None else [wrapping(wrap)])
         self.events: list[Any] = []
-        self._wrap = wrap
-        self._count = 0
-        self._ended = trio.Event()
 
-    async def __call__(self, event: dict[str, Any], lambda_context: Any, /, *, client: ServiceClient) -> Any:
+    async def __call__(self, event: Any, lambda_context: Any, /, **options: Any) -> Any:
         """Be the function that the service invokes."""
-        self._count += 1
-        self._ended = trio.Event()
         self.events.append(event)
-        recording: ServiceClient = RecordingClient(client, self.calls, self._count)
-        if self._wrap is not None:
-            recording = self._wrap(recording, self._count)
-        try:
-            answer = await self.handler.invoke(event, lambda_context, client=recording)
-        except Exception:
-            self.answers.append("raised")
-            raise
-        finally:
-            self._ended.set()
-        self.answers.append(answer)
-        return answer
+        return await super().__call__(event, lambda_context, **options)
+
+    @property
+    def answers(self) -> list[Any]:
+        """What each invocation answered, or ``raised``; those that were cut off are left out."""
+        return answers_of(self.recording.invocations)
+
+    @property
+    def calls(self) -> list[CheckpointCall]:
+        """The checkpoint calls so far."""
+        return self.recording.calls
 
     async def finish(self, arn: str) -> Run:
         """Wait until the execution has ended, and return what it left behind."""
         description = await self.service.wait_closed(arn)
-        await self._ended.wait()  # an execution may end before the invocation that ends it
+        await self.wait_rested()  # an execution may end before the invocation that ends it
         events = (await self.service.history(arn, limit=1000)).items
         return Run(
             description, events, await self.service.operations(arn), list(self.answers), list(self.calls)
         )
+
+
+def answers_of(invocations: Sequence[InvocationRecord]) -> list[Any]:
+    """Return what each invocation answered, or ``raised``; those that were cut off are left out."""
+    return [
+        "raised" if record.error is not None else record.answer
+        for record in invocations
+        if record.ended_at is not None and (record.error is None or isinstance(record.error, Exception))
+    ]
 
 
 @asynccontextmanager
@@ -199,26 +147,31 @@ async def run(
     settings: LocalSettings | None = None,
     timeout_seconds: float = 900,
 ) -> Run:
-    """Run *handler* to its end. *answers*: what to answer each callback with, by its operation's name."""
-    async with driven(handler, wrap=wrap, settings=settings, timeout_seconds=timeout_seconds) as driver:
-        started = await driver.service.start_execution(FUNCTION, json.dumps(event), name="run")
-        async with trio.open_nursery() as nursery:
-            if answers:
-                nursery.start_soon(_answer, driver.service, started.arn, dict(answers))
-            finished = await driver.finish(started.arn)
-            nursery.cancel_scope.cancel()
-        return finished
+    """Run *handler* to its end. *answers*: what to answer each callback with, by its operation's name.
 
-
-async def _answer(service: LocalService, arn: str, answers: dict[str, str | None]) -> None:
-    """Answer callbacks by name, a second after they were created."""
-    while answers:
-        await trio.sleep(1)
-        for operation in await service.operations(arn):
-            if operation.type == "CALLBACK" and operation.status == "STARTED" and operation.name in answers:
-                callback_id = getattr(operation.details, "callback_id", None)
-                assert callback_id is not None
-                await service.callback_succeed(callback_id, answers.pop(operation.name))
+    What it gives is for tests of the runtime, down to the wire; tests of workflows use ``DurableRunner`` as it is.
+    """
+    runner = DurableRunner(
+        handler,
+        invocation_timeout=timedelta(seconds=timeout_seconds),
+        settings=settings or LocalSettings(),
+        interposers=[] if wrap is None else [wrapping(wrap)],
+        check_determinism=False,
+    )
+    for name, payload in (answers or {}).items():
+        runner.callback(name).succeed(payload, after=Duration.seconds(1))
+    async with runner:
+        try:
+            result = await runner.run(event, name="run")
+        except ExecutionStuckError as stuck:  # it is for the test to say what is right
+            result = stuck.result
+        return Run(
+            await runner.service.describe(result.arn),
+            result.events,
+            list(result.records),
+            answers_of(result.invocations),
+            list(result.calls),
+        )
 
 
 def input_of(event: Any) -> Any:
