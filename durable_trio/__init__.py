@@ -3,104 +3,103 @@
 An SDK and runtime for AWS Lambda durable functions. Start with ``durable_execution`` and ``DurableContext``.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from durable_trio._protocol.operation import ErrorObject, OperationStatus, OperationType
-from durable_trio._runtime.callback import Callback
-from durable_trio._runtime.context import DurableContext
-from durable_trio._runtime.operation import Operation
-from durable_trio._runtime.safe_values import timestamp_from_execution
-from durable_trio.batch import BatchItem, BatchItemStatus, BatchResult, CompletionReason
-from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
-from durable_trio.conditions import WaitDecision, WaitStrategy, exponential_polling
-from durable_trio.config import (
-    Branch,
-    CallbackConfig,
-    CheckpointingMode,
-    ChildConfig,
-    CompletionConfig,
-    InvokeConfig,
-    ItemBatcher,
-    MapConfig,
-    NestingType,
-    ParallelConfig,
-    ReplayLogging,
-    StepConfig,
-    StepSemantics,
-    WaitForCallbackConfig,
-    WaitForConditionConfig,
-)
-from durable_trio.durable_errors import durable_error
-from durable_trio.duration import Duration
-from durable_trio.exceptions import (
-    CallbackError,
-    CallbackExternalError,
-    CallbackSubmitterError,
-    CallbackTimeoutError,
-    CheckpointError,
-    ChildContextError,
-    CompensationError,
-    ConfigurationError,
-    ContextUseError,
-    DurableError,
-    DurableTimeoutError,
-    ExecutionError,
-    GetStateError,
-    InvalidTokenError,
-    InvocationError,
-    InvokeError,
-    MapError,
-    NonDeterministicExecutionError,
-    OperationCancelledError,
-    OperationError,
-    RetryableSerDesError,
-    SerDesError,
-    ServiceError,
-    SizeLimitError,
-    StepError,
-    StepInterruptedError,
-    StepTimeoutError,
-    ThrottlingError,
-    ValidationError,
-    WaitForConditionError,
-)
-from durable_trio.handler import DurableHandler, durable_execution
-from durable_trio.identifiers import CallbackId, ExecutionArn, OperationId, uuid_from_operation
-from durable_trio.restarts import RestartIntensity
-from durable_trio.retries import (
-    Jitter,
-    RetryPresets,
-    RetryStrategy,
-    exponential_backoff,
-    fixed_delay,
-    linear_backoff,
-    no_retry,
-)
-from durable_trio.serdes import (
-    SerDes,
-    SerdesContext,
-    Stage,
-    aws_python_serdes,
-    cbor_serdes,
-    compression_stage,
-    custom_serdes,
-    encryption_stage,
-    json_serdes,
-    overflow_to_files,
-    pass_through,
-    set_default_serdes,
-    staged,
-)
-from durable_trio.settled import Outcome
-from durable_trio.step_context import StepContext, current_step
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durable_trio._protocol.operation import ErrorObject, OperationStatus, OperationType
+    from durable_trio._runtime.callback import Callback
+    from durable_trio._runtime.context import DurableContext
     from durable_trio._runtime.durable_deadline import DurableDeadline
     from durable_trio._runtime.nursery import DurableNursery
     from durable_trio._runtime.nursery_handle import NurseryHandle
+    from durable_trio._runtime.operation import Operation
+    from durable_trio._runtime.safe_values import timestamp_from_execution
     from durable_trio._runtime.saga import Saga
     from durable_trio._runtime.saga_report import Compensation, CompensationReport
     from durable_trio._runtime.shield import Shield
+    from durable_trio.batch import BatchItem, BatchItemStatus, BatchResult, CompletionReason
+    from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
+    from durable_trio.conditions import WaitDecision, WaitStrategy, exponential_polling
+    from durable_trio.config import (
+        Branch,
+        CallbackConfig,
+        CheckpointingMode,
+        ChildConfig,
+        CompletionConfig,
+        InvokeConfig,
+        ItemBatcher,
+        MapConfig,
+        NestingType,
+        ParallelConfig,
+        ReplayLogging,
+        StepConfig,
+        StepSemantics,
+        WaitForCallbackConfig,
+        WaitForConditionConfig,
+    )
+    from durable_trio.durable_errors import durable_error
+    from durable_trio.duration import Duration
+    from durable_trio.exceptions import (
+        CallbackError,
+        CallbackExternalError,
+        CallbackSubmitterError,
+        CallbackTimeoutError,
+        CheckpointError,
+        ChildContextError,
+        CompensationError,
+        ConfigurationError,
+        ContextUseError,
+        DurableError,
+        DurableTimeoutError,
+        ExecutionError,
+        GetStateError,
+        InvalidTokenError,
+        InvocationError,
+        InvokeError,
+        MapError,
+        NonDeterministicExecutionError,
+        OperationCancelledError,
+        OperationError,
+        RetryableSerDesError,
+        SerDesError,
+        ServiceError,
+        SizeLimitError,
+        StepError,
+        StepInterruptedError,
+        StepTimeoutError,
+        ThrottlingError,
+        ValidationError,
+        WaitForConditionError,
+    )
+    from durable_trio.handler import DurableHandler, durable_execution
+    from durable_trio.identifiers import CallbackId, ExecutionArn, OperationId, uuid_from_operation
+    from durable_trio.restarts import RestartIntensity
+    from durable_trio.retries import (
+        Jitter,
+        RetryPresets,
+        RetryStrategy,
+        exponential_backoff,
+        fixed_delay,
+        linear_backoff,
+        no_retry,
+    )
+    from durable_trio.serdes import (
+        SerDes,
+        SerdesContext,
+        Stage,
+        aws_python_serdes,
+        cbor_serdes,
+        compression_stage,
+        custom_serdes,
+        encryption_stage,
+        json_serdes,
+        overflow_to_files,
+        pass_through,
+        set_default_serdes,
+        staged,
+    )
+    from durable_trio.settled import Outcome
+    from durable_trio.step_context import StepContext, current_step
 
 __all__ = [
     "BatchItem",
@@ -206,21 +205,50 @@ __all__ = [
     "uuid_from_operation",
 ]
 
-# What ``ctx`` gives to ``async with``: loaded with its first use, since importing the SDK is part of a cold start.
-_ON_DEMAND = {
-    "Compensation": "saga_report",
-    "CompensationReport": "saga_report",
-    "DurableDeadline": "durable_deadline",
-    "DurableNursery": "nursery",
-    "NurseryHandle": "nursery_handle",
-    "Saga": "saga",
-    "Shield": "shield",
+# A name is loaded with its first use: a cold start pays for what the function needs, and pytest, which loads our
+# plugin wherever it is installed, for nothing.
+_HOMES = {
+    "_protocol.operation": "ErrorObject OperationStatus OperationType",
+    "_runtime.callback": "Callback",
+    "_runtime.context": "DurableContext",
+    "_runtime.durable_deadline": "DurableDeadline",
+    "_runtime.nursery": "DurableNursery",
+    "_runtime.nursery_handle": "NurseryHandle",
+    "_runtime.operation": "Operation",
+    "_runtime.safe_values": "timestamp_from_execution",
+    "_runtime.saga": "Saga",
+    "_runtime.saga_report": "Compensation CompensationReport",
+    "_runtime.shield": "Shield",
+    "batch": "BatchItem BatchItemStatus BatchResult CompletionReason",
+    "clients": "CheckpointResponse ServiceClient StatePage",
+    "conditions": "WaitDecision WaitStrategy exponential_polling",
+    "config": "Branch CallbackConfig CheckpointingMode ChildConfig CompletionConfig InvokeConfig ItemBatcher MapConfig NestingType ParallelConfig ReplayLogging StepConfig StepSemantics WaitForCallbackConfig WaitForConditionConfig",
+    "durable_errors": "durable_error",
+    "duration": "Duration",
+    "exceptions": "CallbackError CallbackExternalError CallbackSubmitterError CallbackTimeoutError CheckpointError ChildContextError CompensationError ConfigurationError ContextUseError DurableError DurableTimeoutError ExecutionError GetStateError InvalidTokenError InvocationError InvokeError MapError NonDeterministicExecutionError OperationCancelledError OperationError RetryableSerDesError SerDesError ServiceError SizeLimitError StepError StepInterruptedError StepTimeoutError ThrottlingError ValidationError WaitForConditionError",
+    "handler": "DurableHandler durable_execution",
+    "identifiers": "CallbackId ExecutionArn OperationId uuid_from_operation",
+    "restarts": "RestartIntensity",
+    "retries": "Jitter RetryPresets RetryStrategy exponential_backoff fixed_delay linear_backoff no_retry",
+    "serdes": "SerDes SerdesContext Stage aws_python_serdes cbor_serdes compression_stage custom_serdes encryption_stage json_serdes overflow_to_files pass_through set_default_serdes staged",
+    "settled": "Outcome",
+    "step_context": "StepContext current_step",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # type checkers would take any name for one that exists
 
-    return getattr(import_module(f"durable_trio._runtime.{_ON_DEMAND[name]}"), name)
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names.split():
+                value = globals()[name] = getattr(import_module(f"durable_trio.{home}"), name)
+                return value
+        if name in _HOMES:
+            return import_module(f"durable_trio.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,6 +4,6 @@ A subject's module has
 
 - ``prepare(workload, line)``: returns its handler for a program, a callable ``(event, lambda_context)`` that
   reaches the service by *line*;
-- ``PEER``: what has to be installed in its environment;
+- ``IMPORT``: the statement that imports what a handler needs;
 - optionally ``first_invocation`` and ``resume_virtual``, for what only it can do.
 """

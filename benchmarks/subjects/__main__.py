@@ -35,7 +35,7 @@ def _outcome(name: str, workload: Workload, *, audit: bool) -> dict[str, Any]:
     subject = importlib.import_module(f"benchmarks.subjects.{name}")
     match workload.kind:
         case "import":
-            return import_ms(subject.MODULE)
+            return import_ms(subject.IMPORT)
         case "first_invocation":
             return first_invocation(started, subject.first_invocation())
         case "resume_virtual":

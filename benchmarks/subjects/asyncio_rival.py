@@ -22,7 +22,7 @@ from benchmarks.measuring import Handler, Measurement, expect_closed
 from benchmarks.stub import Members
 from benchmarks.work import FORTY_CHARACTERS, Workload
 
-MODULE = "async_durable_execution"
+IMPORT = "import async_durable_execution"
 
 
 class _Client:

@@ -14,7 +14,7 @@ from benchmarks.line import BlockingClient, Line
 from benchmarks.measuring import Handler, Measurement, expect_closed
 from benchmarks.work import FORTY_CHARACTERS, Workload
 
-MODULE = "aws_durable_execution_sdk_python"
+IMPORT = "import aws_durable_execution_sdk_python"
 
 
 def prepare(workload: Workload, line: Line) -> Handler:

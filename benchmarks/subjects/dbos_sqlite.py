@@ -12,7 +12,7 @@ from benchmarks.measuring import Measurement
 from benchmarks.stub import Void
 from benchmarks.work import Workload
 
-MODULE = "dbos"
+IMPORT = "import dbos"
 
 
 @DBOS.step()

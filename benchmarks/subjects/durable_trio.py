@@ -17,7 +17,7 @@ from durable_trio._protocol.wire import Dialect, decode_operation, encode_update
 from durable_trio.clients import CheckpointResponse, StatePage
 from durable_trio.local import open_local_service
 
-MODULE = "durable_trio"
+IMPORT = "from durable_trio import DurableContext, durable_execution"
 
 
 class _Client:

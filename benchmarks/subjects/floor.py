@@ -20,7 +20,7 @@ from benchmarks.measuring import Handler
 from benchmarks.stub import MOST_UPDATES, Members
 from benchmarks.work import FORTY_CHARACTERS, Workload
 
-MODULE = "trio"
+IMPORT = "import trio"
 _MOST_BYTES = 768_000
 
 

@@ -76,9 +76,13 @@ class BatchItems:
     def make(self, node: ContextNode, batch_id: str, index: int, serdes: SerDes) -> BatchItemOperation:
         """Return the operation of the item at *index*, to be run in an actor of its own."""
         identity = self.identity(batch_id, index)
+        item: FlatItem | NestedItem
         if self.is_flat:
-            return FlatItem(node, identity, self.body, index, serdes)
-        return NestedItem(node, identity, self.body, (index,), serdes=serdes)
+            item = FlatItem(node, identity, self.body, index, serdes)
+        else:
+            item = NestedItem(node, identity, self.body, (index,), serdes=serdes)
+        item.refused()  # nobody's to await: one that is dropped before it has run needs no warning
+        return item
 
 
 class ItemSerdes:
@@ -119,6 +123,7 @@ class BatchItemOperation(Protocol):
     @property
     def is_recorded(self) -> bool:
         """Whether its outcome is recorded as it is, so that it needs no actor."""
+        ...
 
     def take_recorded(self) -> None:
         """Take the outcome from the record."""

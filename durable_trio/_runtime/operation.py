@@ -117,8 +117,10 @@ class Operation(ABC, Generic[T_co]):
 
     def _is_moot(self) -> bool:
         """Tell whether the code that was to await it has been cut off."""
+        if self.invocation.is_closing or self.invocation.supervisor.is_cancelled:
+            return True
         construct = self._node.construct
-        return self.invocation.is_closing or (construct is not None and construct.is_cut)
+        return construct is not None and construct.is_cut
 
     @property
     def invocation(self) -> Invocation:

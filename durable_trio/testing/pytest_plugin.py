@@ -148,7 +148,8 @@ def _in_virtual_time(
     try:
         return trio.run(main, *arguments, clock=clock, instruments=instruments, **options)
     except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
+        first, *others = group.exceptions
+        if others:
             raise
-        error = group.exceptions[0]
+        error = first
     raise error

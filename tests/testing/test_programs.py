@@ -118,8 +118,6 @@ def test_programs_of_every_node_bear_a_crash_anywhere() -> None:
 
 
 @pytest.mark.slow
-# In EAGER mode a branch may be dropped before it has run when the writer fails, and then says so; that is all it does.
-@pytest.mark.filterwarnings("ignore:item .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("mode", [CheckpointingMode.EAGER, CheckpointingMode.OPTIMISTIC])
 def test_programs_come_to_the_same_in_every_checkpointing_mode(mode: CheckpointingMode) -> None:
     """When updates are sent is one thing, what comes of a program another: in all modes, and with all faults."""
