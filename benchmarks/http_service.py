@@ -1,10 +1,12 @@
 """How fast the local service is over HTTP, and AWS's local runner beside it: ``python -m benchmarks.http_service``.
 
 Both services invoke the same function, which runs in this process behind Lambda's Invoke API and speaks the
-envelope by hand over a kept connection: no SDK's time is measured. Two workloads:
+envelope by hand over a kept connection: no SDK's time is measured. Three workloads:
 
 - *steps*: checkpoints one after another, each with the START and the SUCCEED of one step; completed steps per second,
   by one execution and by five side by side;
+- *fan-out*: checkpoints one after another, each with the START and the SUCCEED of 125 steps, which is what an SDK
+  sends while a map runs;
 - *waits*: how long after its due time the function hears that a wait of one second is over.
 
 AWS's runner is ``aws-durable-execution-sdk-python-testing``, in an environment of its own: ``--runner-python PATH``.
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _WAITS: Final = 20
 _SIDE_BY_SIDE: Final = 5
+_STEPS_IN_A_REQUEST: Final = 125
+_FUNCTIONS: Final = ("steps", "fan-out", "waits")
 _ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -52,11 +56,22 @@ _RUNNER: Final = "from aws_durable_execution_sdk_python_testing.cli import main;
 
 def steps(event: dict[str, Any], port: int) -> dict[str, str]:
     """Checkpoint many single steps, one after another."""
+    return _checkpoint_steps(event, port, 1)
+
+
+def fan_out(event: dict[str, Any], port: int) -> dict[str, str]:
+    """Checkpoint many steps, as many in a request as it holds."""
+    return _checkpoint_steps(event, port, _STEPS_IN_A_REQUEST)
+
+
+def _checkpoint_steps(event: dict[str, Any], port: int, at_once: int) -> dict[str, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    token = event["CheckpointToken"]
-    for number in range(_input(event)):
-        step = {"Id": f"step-{number}", "Type": "STEP", "SubType": "Step", "Name": "step"}
-        updates = [{**step, "Action": "START"}, {**step, "Action": "SUCCEED", "Payload": "1"}]
+    token, count = event["CheckpointToken"], _input(event)
+    for first in range(0, count, at_once):
+        updates = []
+        for number in range(first, min(first + at_once, count)):
+            step = {"Id": f"step-{number}", "Type": "STEP", "SubType": "Step", "Name": "step"}
+            updates += [{**step, "Action": "START"}, {**step, "Action": "SUCCEED", "Payload": "1"}]
         token = _checkpoint(connection, event["DurableExecutionArn"], token, updates)["CheckpointToken"]
     connection.close()
     return {"Status": "SUCCEEDED", "Result": "1"}
@@ -100,7 +115,7 @@ def _checkpoint(connection: http.client.HTTPConnection, arn: str, token: str, up
 @contextlib.contextmanager
 def function_host(service_port: int, port: int) -> Iterator[None]:
     """Run the functions behind Lambda's Invoke API."""
-    functions = {"steps": steps, "waits": waits}
+    functions = {"steps": steps, "fan-out": fan_out, "waits": waits}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -221,7 +236,7 @@ def ours() -> Iterator[Service]:
         folder = Path(name)
         urls = "".join(
             f'[functions.{function}]\nurl = "http://127.0.0.1:{host_port}/2015-03-31/functions/{function}/invocations"\n'
-            for function in ("steps", "waits")
+            for function in _FUNCTIONS
         )
         (folder / "functions.toml").write_text(urls)
         command = [sys.executable, "-m", "durable_trio", "serve", "--config", str(folder / "functions.toml")]
@@ -231,14 +246,15 @@ def ours() -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def runners(python: str) -> Iterator[Service]:
-    """Run AWS's local runner."""
+def runners(python: str, store: str) -> Iterator[Service]:
+    """Run AWS's local runner with one of its stores: ``memory``, or ``sqlite`` on a new file."""
     port, host_port = _free_port(), _free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = {"DurableConfig": {"ExecutionTimeout": 300, "RetentionPeriodInDays": 7}}
-        (folder / "functions.json").write_text(json.dumps({"steps": config, "waits": config}))
+        (folder / "functions.json").write_text(json.dumps(dict.fromkeys(_FUNCTIONS, config)))
         command = [python, "-c", _RUNNER, "start-server", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--store-type", store, "--store-path", str(folder / "executions.db")]
         command += ["--log-level", "ERROR", "--lambda-endpoint", f"http://127.0.0.1:{host_port}"]
         command += [
             "--local-runner-endpoint",
@@ -267,20 +283,25 @@ def _free_port() -> int:
 
 def measure(name: str, service: Service, steps_each: int) -> None:
     """Run the workloads and print a line for each."""
-    for side_by_side in (1, _SIDE_BY_SIDE):
+    for function, side_by_side, each in (
+        ("steps", 1, steps_each),
+        ("steps", _SIDE_BY_SIDE, steps_each),
+        ("fan-out", 1, 5 * steps_each),
+        ("fan-out", _SIDE_BY_SIDE, 5 * steps_each),
+    ):
         begun, cpu_before = time.perf_counter(), service.cpu_seconds()
         with ThreadPoolExecutor(side_by_side) as pool:
-            list(pool.map(lambda _: service.run("steps", steps_each), range(side_by_side)))
-        count = side_by_side * steps_each
+            list(pool.map(service.run, [function] * side_by_side, [each] * side_by_side))
+        count = side_by_side * each
         per_second = count / (time.perf_counter() - begun)
         cpu_ms = (service.cpu_seconds() - cpu_before) / count * 1000
         click.echo(
-            f"{name:<14} {side_by_side} x {steps_each} steps  {per_second:8.0f} steps/s  {cpu_ms:.2f} ms CPU/step"
+            f"{name:<22} {function:8} {side_by_side} x {each:5}  {per_second:8.0f} steps/s  {cpu_ms:.2f} ms CPU/step"
         )
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         late = sorted(pool.map(service.run, ["waits"] * _WAITS))
     click.echo(
-        f"{name:<14} {_WAITS} waits  late by {statistics.median(late):.1f} ms (median), {late[-1]:.1f} ms (most)"
+        f"{name:<22} {_WAITS} waits  late by {statistics.median(late):.1f} ms (median), {late[-1]:.1f} ms (most)"
     )
 
 
@@ -292,8 +313,9 @@ def main(runner_python: str | None, steps_each: int) -> None:
     with ours() as service:
         measure("durable-trio", service, steps_each)
     if runner_python is not None:
-        with runners(runner_python) as service:
-            measure("AWS's runner", service, steps_each)
+        for store in ("sqlite", "memory"):
+            with runners(runner_python, store) as service:
+                measure(f"AWS's runner, {store}", service, steps_each)
 
 
 if __name__ == "__main__":
