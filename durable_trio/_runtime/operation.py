@@ -285,11 +285,7 @@ class Operation(ABC, Generic[T_co]):
         try:
             self._value = await self._start()
         except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
-            if error.__suppress_context__:
-                # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
-                error.__context__ = None
-            self._value = error
-            self._stage = _Stage.FAILED
+            self._fail_with(error)
         except BaseExceptionGroup as group:
             self._stage = _Stage.CANCELLED
             raise self.invocation.cancellation_in(group) from None
@@ -308,14 +304,18 @@ class Operation(ABC, Generic[T_co]):
         try:
             self._value = get()
         except Exception as error:  # noqa: BLE001  # the operation's outcome, as in ``run``
-            if error.__suppress_context__:
-                error.__context__ = None
-            self._value = error
-            self._stage = _Stage.FAILED
+            self._fail_with(error)
         else:
             self._stage = _Stage.SUCCEEDED
         self.invocation.supervisor.progress += 1
         self._awaiting_node.leaving(was_settled=was_settled)
+
+    def _fail_with(self, error: Exception) -> None:
+        if error.__suppress_context__:
+            # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
+            error.__context__ = None
+        self._value = error
+        self._stage = _Stage.FAILED
 
     def _start(self) -> Awaitable[T_co]:
         node, invocation = self._awaiting_node, self.invocation
@@ -353,7 +353,10 @@ class Operation(ABC, Generic[T_co]):
 
     def ended_at(self) -> float:
         """Return the latest recorded end that it knows of: its own, or else of what is in it; infinite if none is."""
-        end = self.invocation.state.latest_end_at(self.id)
+        state = self.invocation.state
+        if self.is_timed and not state.is_terminal(self.id):
+            return math.inf  # nothing is in it
+        end = state.latest_end_at(self.id)
         return math.inf if end is None else end
 
     def through_at(self) -> int | None:
