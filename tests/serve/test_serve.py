@@ -140,7 +140,7 @@ def test_the_next_start_goes_on(serve: Callable[..., Server], how: str) -> None:
     else:
         server.kill()
     server.start()
-    assert "1 unfinished execution goes on" in server.printed
+    wait_for(lambda: "1 unfinished execution goes on" in server.printed, "the line about it")
     found = ended(server.client(), arn)
 
     assert json.loads(found["Result"]) == "told"
