@@ -104,7 +104,8 @@ async def test_a_loser_cut_at_any_point(autojump_clock: MockClock, kind: str) ->
         winners.add(winner)
         assert len(answers) >= 2, eighths
         assert all(answer == answers[0] for answer in answers), (eighths, answers)
-    assert "rival" in winners
+    # A thread takes no virtual time: it may end with the quickest rival, and a tie goes to the first of the two.
+    assert "rival" in winners or kind == "step in a thread"
 
 
 async def raced(kind: str, seconds: float) -> tuple[str, list[Any]]:
