@@ -7,13 +7,13 @@ wins over the config. Enumerations are ``StrEnum``, so their members are equal t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.completion import CompletionPredicate, CompletionRules
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.duration import Duration
 from durable_trio.exceptions import ValidationError
 
@@ -47,6 +47,8 @@ AnyDuration: TypeAlias = Duration | timedelta
 ConfigT = TypeVar("ConfigT")
 T_co = TypeVar("T_co", covariant=True)
 Args = TypeVarTuple("Args")
+
+_ASYNC: Final = 0x80 | 0x200  # ``inspect.CO_COROUTINE`` and ``CO_ASYNC_GENERATOR``, of a function's code
 
 
 class StepSemantics(StrEnum):
@@ -158,8 +160,8 @@ class CompletionConfig:
                 raise ValidationError(f"tolerated_failure_percentage must be a number, not {percentage!r}")
             if not 0 <= percentage <= 100:
                 raise ValidationError(f"tolerated_failure_percentage must be 0 to 100, not {percentage!r}")
-        if self.predicate is not None and not callable(self.predicate):
-            raise ValidationError(f"predicate must be callable, not {self.predicate!r}")
+        if self.predicate is not None:
+            check_plain("predicate", self.predicate)
 
     @classmethod
     def first_successful(cls) -> CompletionConfig:
@@ -303,7 +305,7 @@ class Branch(Generic[T_co]):
         check_callable("fn", fn)
         self.fn: Callable[..., Awaitable[T_co]] = fn
         self.args: tuple[Any, ...] = args
-        self.name = check_name(name)
+        self.name: str | None = check_name(name)
 
     def __call__(self, ctx: Any) -> Awaitable[T_co]:
         """Run the branch in its context."""
@@ -339,6 +341,15 @@ def check_callable(argument: str, value: object) -> None:
     """Refuse *value* unless it can be called."""
     if not callable(value):
         raise ValidationError(f"{argument} must be callable, not {value!r}")
+
+
+def check_plain(argument: str, value: object) -> None:
+    """Refuse *value* unless it can be called inline: an async function gives a coroutine, not an answer."""
+    check_callable(argument, value)
+    if getattr(getattr(value, "__code__", None), "co_flags", 0) & _ASYNC:
+        raise ValidationError(
+            f"{argument} must be a plain function: it is called inline, and {value!r} is async"
+        )
 
 
 def whole_seconds(argument: str, value: object, *, at_least: int, at_most: int) -> int:

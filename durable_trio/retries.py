@@ -19,12 +19,13 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final, TypeAlias, cast
 
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.duration import Duration
 from durable_trio.exceptions import ValidationError
 
@@ -315,9 +316,10 @@ def _attempts(value: object) -> int:
 
 
 def _jitter(value: object) -> Jitter:
-    if not isinstance(value, Jitter):
-        raise ValidationError(f"jitter must be one of {', '.join(map(str, Jitter))} of Jitter, not {value!r}")
-    return value
+    try:
+        return Jitter(value)  # type: ignore[arg-type]  # whatever it is
+    except ValueError:
+        raise ValidationError(f"jitter must be one of {', '.join(Jitter)}, not {value!r}") from None
 
 
 def _error_types(value: _ErrorTypes) -> tuple[type[Exception], ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.exceptions import OperationError
 
 __all__ = ["Outcome"]
@@ -12,8 +12,7 @@ __all__ = ["Outcome"]
 T_co = TypeVar("T_co", covariant=True)
 
 
-# No slots: with them a frozen generic dataclass cannot be made as Outcome[int](...) before Python 3.12.
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome(Generic[T_co]):
     """The value that an operation gave, or the error that it ended with.
 
@@ -49,3 +48,9 @@ class Outcome(Generic[T_co]):
         return {"status": "FAILED", "error": {"ErrorType": error_type, "ErrorMessage": str(self.error)}}
 
     __durable_plain__ = to_json
+
+    def __durable_tagged__(self) -> tuple[str, dict[str, Any]]:
+        """Return how it is stored as a value: a tag, and what stands under it."""
+        from durable_trio.serdes.results import OUTCOME, stored_outcome  # few programs return outcomes
+
+        return OUTCOME, stored_outcome(self)

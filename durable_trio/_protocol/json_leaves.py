@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
-_ZONED: Final = re.compile(r"([^\[]+)\[([A-Za-z0-9_+\-]+(?:/[A-Za-z0-9_+\-]+)*)\]")
-_SECONDS: Final = re.compile(r"(-?)PT(\d{1,15})(?:\.(\d{6}))?S", re.ASCII)
+# Compiled with their first use; ``re`` keeps them.
+_ZONED: Final = r"([^\[]+)\[([A-Za-z0-9_+\-]+(?:/[A-Za-z0-9_+\-]+)*)\]"
+_SECONDS: Final = r"(-?)PT(\d{1,15})(?:\.(\d{6}))?S"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -68,7 +70,7 @@ def write_datetime(value: datetime) -> str:
 
 def read_datetime(text: str) -> datetime:
     """Read what ``write_datetime`` wrote."""
-    zoned = _ZONED.fullmatch(text)
+    zoned = re.fullmatch(_ZONED, text)
     if zoned is None:
         return datetime.fromisoformat(text)
     from zoneinfo import ZoneInfo
@@ -108,7 +110,7 @@ def _write_timedelta(value: timedelta) -> str:
 
 
 def _read_timedelta(text: str) -> timedelta:
-    match = _SECONDS.fullmatch(text)
+    match = re.fullmatch(_SECONDS, text, re.ASCII)
     if match is None:
         raise JsonValueError("a timedelta is written as PT1.500000S")
     span = timedelta(seconds=int(match[2]), microseconds=int(match[3] or 0))
@@ -122,6 +124,8 @@ def _write_decimal(value: Decimal) -> str:
 
 
 def _read_decimal(text: str) -> Decimal:
+    from decimal import Decimal
+
     value = Decimal(text)
     if not value.is_finite():
         raise JsonValueError("a Decimal must be finite")
@@ -136,16 +140,24 @@ def _read_bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-LEAVES: Final[dict[type, Leaf]] = {
-    bytes: Leaf("$bytes", _write_bytes, _read_bytes),
-    UUID: Leaf("$uuid", str, UUID),
-    Decimal: Leaf("$decimal", _write_decimal, _read_decimal),
-    datetime: Leaf("$datetime", write_datetime, read_datetime),
-    date: Leaf("$date", date.isoformat, date.fromisoformat),
-    time: Leaf("$time", _write_time, time.fromisoformat),
-    timedelta: Leaf("$timedelta", _write_timedelta, _read_timedelta),
-}
-"""By exact type. In this order a subclass comes before what it derives from (a datetime is a date)."""
+@cache
+def leaves() -> Mapping[type, Leaf]:
+    """Return the leaf of each type, by exact type.
+
+    In this order a subclass comes before what it derives from (a datetime is a date).
+    """
+    from decimal import Decimal  # 2 ms of a cold start, with uuid, and many programs need neither
+    from uuid import UUID
+
+    return {
+        bytes: Leaf("$bytes", _write_bytes, _read_bytes),
+        UUID: Leaf("$uuid", str, UUID),
+        Decimal: Leaf("$decimal", _write_decimal, _read_decimal),
+        datetime: Leaf("$datetime", write_datetime, read_datetime),
+        date: Leaf("$date", date.isoformat, date.fromisoformat),
+        time: Leaf("$time", _write_time, time.fromisoformat),
+        timedelta: Leaf("$timedelta", _write_timedelta, _read_timedelta),
+    }
 
 
 def read_leaf(leaf: Leaf, text: object) -> Any:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from durable_trio._protocol.json_leaves import LEAVES, JsonValueError, Leaf
+from durable_trio._protocol.json_leaves import JsonValueError, Leaf, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +21,6 @@ could write, another must be able to read however deep its own stack is."""
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 TEXT: Final = frozenset({str})
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_plain(value: object, *, tags: bool) -> bool:
@@ -149,9 +147,9 @@ class Walk:
 def segment(key: object) -> str:
     """Return the part of a path that leads to the member *key* of a dict."""
     if type(key) is str:
-        return f".{key}" if _NAME.fullmatch(key) else f"[{json.dumps(key[:80])}]"
+        return f".{key}" if key.isidentifier() and key.isascii() else f"[{json.dumps(key[:80])}]"
     if type(key) is int:
         return f"[{key}]" if abs(key) < 10**30 else "[<int>]"
     # Only of known classes: another one's repr is somebody's code, and may be long.
-    is_known = type(key) in SCALARS or type(key) in LEAVES
+    is_known = type(key) in SCALARS or type(key) in leaves()
     return f"[{key!r:.80}]" if is_known else f"[<{type(key).__qualname__}>]"

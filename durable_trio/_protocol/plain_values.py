@@ -11,12 +11,11 @@ two keys with the same text, classes that nobody told us how to write.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_trio._protocol.json_leaves import LEAVES
+from durable_trio._protocol.json_leaves import leaves
 from durable_trio._protocol.json_walk import Walk, dump, dump_plain, is_plain, segment, write
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ class _Plainer(Walk):
             written = self.members(value.items())
         elif (plain := getattr(value, "__durable_plain__", None)) is not None:
             written = self.value(plain())  # one of our own classes says what it is in plain values
-        elif is_dataclass(value) and not isinstance(value, type):
+        elif hasattr(type(value), "__dataclass_fields__"):
+            from dataclasses import fields
+
             written = self.members((f.name, getattr(value, f.name)) for f in fields(value))
         elif (attributes := getattr(type(value), "__attrs_attrs__", None)) is not None:
             written = self.members((a.name, getattr(value, a.name)) for a in attributes)
@@ -104,7 +105,7 @@ class _Plainer(Walk):
                 return self.scalar(convert(value))
         if isinstance(value, datetime):
             return value.isoformat()  # the zone's name behind it is our own reader's affair
-        for leaf_type, leaf in LEAVES.items():
+        for leaf_type, leaf in leaves().items():
             if isinstance(value, leaf_type):
                 return self.leaf(leaf, value)
         return None

@@ -18,7 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from lower layers and from its own part; ``local`` and ``_runtime`` do not know each other.
 LAYERS: list[set[str]] = [
     {"_protocol"},
-    {"exceptions", "duration", "clock"},
+    {"exceptions"},
+    {"duration", "clock"},
     {
         "identifiers",
         "durable_errors",
@@ -63,6 +64,8 @@ PURE = {
     "math",
     "operator",
     "re",
+    "reprlib",
+    "sys",
     "types",
     "typing",
     "uuid",

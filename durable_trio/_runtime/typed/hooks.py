@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_a
 
 import cattrs
 
-from durable_trio._protocol.json_leaves import LEAVES
+from durable_trio._protocol.json_leaves import leaves
 from durable_trio._runtime.typed.hooks_for_classes import class_hook
 from durable_trio._runtime.typed.hooks_for_containers import anything, container_hook
 from durable_trio._runtime.typed.hooks_for_scalars import (
@@ -94,8 +94,8 @@ def hook_for(to: TypedConverter, type_: Any) -> Hook:
     scalar = scalar_hook(type_)
     if scalar is not None:
         return scalar
-    if type_ in LEAVES:
-        return leaf_hook(type_, LEAVES[type_])
+    if type_ in leaves():
+        return leaf_hook(type_, leaves()[type_])
     origin = get_origin(type_)
     if origin is Literal:
         return literal_hook(type_)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum, Flag
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from durable_trio._protocol.json_leaves import LEAVES, TextValue
+from durable_trio._protocol.json_leaves import TextValue, leaves
 from durable_trio._protocol.json_walk import dump
 from durable_trio._runtime.typed.mismatch import MismatchError, UnsupportedTypeError
 from durable_trio._runtime.typed.tree import Elements, Number, Text, TreeWalk, Whole
@@ -179,7 +179,7 @@ def key_hook(to: Any, type_: Any) -> Hook:
     if type_ is Any:
         type_ = str
     read: Hook = to.get_structure_hook(type_)
-    is_text = type_ is str or type_ in LEAVES
+    is_text = type_ is str or type_ in leaves()
     if not is_text and not (isinstance(type_, type) and issubclass(type_, (str, int, Enum))):
         raise UnsupportedTypeError(f"{type_!r} cannot be the key of a JSON object")
     is_number = type_ is not bool and issubclass(type_, int) and not issubclass(type_, Enum)

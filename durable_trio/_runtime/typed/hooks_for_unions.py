@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from cattrs.disambiguators import create_default_dis_func
 
-from durable_trio._protocol.json_leaves import LEAVES
+from durable_trio._protocol.json_leaves import leaves
 from durable_trio._runtime.typed.hooks_for_containers import type_name
 from durable_trio._runtime.typed.mismatch import MismatchError, UnsupportedTypeError
 from durable_trio._runtime.typed.tree import is_pydantic, is_typed_dict
@@ -53,7 +53,7 @@ def union_hook(to: Any, type_: Any) -> Hook:
                     f"JSON does not tell apart {by_kind[kind]!r} and {member!r} ({kind})"
                 )
             by_kind[kind] = member
-        if member in LEAVES:
+        if member in leaves():
             by_class[member] = member
     hooks = {kind: (to.get_structure_hook(member), member) for kind, member in by_kind.items()}
     if objects:
@@ -93,7 +93,7 @@ def _kinds(type_: Any) -> set[str]:
     """Return the kinds of JSON that values of *type_* are written as."""
     if type_ in _NATIVE:
         return {_NATIVE[type_]}
-    if type_ in LEAVES:
+    if type_ in leaves():
         return {"text"}
     origin = get_origin(type_)
     if origin is Literal:

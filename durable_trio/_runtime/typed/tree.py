@@ -15,7 +15,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_trio._protocol.json_leaves import LEAVES, TextValue
+from durable_trio._protocol.json_leaves import TextValue, leaves
 from durable_trio._protocol.json_walk import SCALARS, Walk, dump, segment
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class TreeWalk(Walk):
         kind = type(value)
         if kind in SCALARS:
             return self.scalar(value)
-        if (leaf := LEAVES.get(kind)) is not None:
+        if (leaf := leaves().get(kind)) is not None:
             return self._marked(Text(self.leaf(leaf, value)), kind)
         if isinstance(value, Enum):
             return self._enum(value)
