@@ -1,4 +1,8 @@
-"""DBOS, whose workflows keep their state in SQLite."""
+"""DBOS, whose workflows keep their state in SQLite.
+
+It opens the file with SQLite's defaults, a rollback journal and ``synchronous=FULL``: as durable when a step is done as the
+local service, which has a write-ahead log and ``FULL``.
+"""
 
 from __future__ import annotations
 

@@ -6,12 +6,13 @@ segment is the id of the EXECUTION operation; the SDK finds its input by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import frozen_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class ExecutionArn:
     """The parts of an execution's ARN that tell one execution from another."""
 
@@ -31,6 +32,7 @@ class ExecutionArn:
         return f"arn:aws:lambda:{self.region}:{self.account}:function:{self.function_name}"
 
 
+@lru_cache(maxsize=256)  # every request of a function has one, and it has thousands
 def parse_arn(text: str) -> ExecutionArn | None:
     """Read an execution's ARN; None if *text* is not one."""
     match = limits.EXECUTION_ARN.fullmatch(text)

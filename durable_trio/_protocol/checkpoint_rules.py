@@ -12,7 +12,6 @@ A parent may have ended: branches that were cut off may still report what they d
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from durable_trio._protocol import limits
@@ -31,6 +30,7 @@ from durable_trio._protocol.operation import (
 )
 from durable_trio._protocol.quotas import DEFAULT_QUOTAS, Quotas
 from durable_trio._protocol.refusals import RefusedError
+from durable_trio._protocol.value_class import dataclass
 from durable_trio._protocol.wire import encode_error
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def plan_updates(
     planner = _Planner(record)
     for index, update in enumerate(updates):
         check_members(update)
-        _check_quota(record, update, quotas)
-        if update.type is OperationType.EXECUTION and index != len(updates) - 1:
+        if update.payload is not None:
+            _check_quota(record, update, update.payload, quotas)
+        if update.type is _EXECUTION and index != len(updates) - 1:
             raise RefusedError("an EXECUTION update must be the last of its request, and the only one")
         planner.add(update)
     most = quotas.max_operations
@@ -109,7 +110,7 @@ class _Planner:
         return len(self._started)
 
     def add(self, update: OperationUpdate) -> None:
-        if update.type is OperationType.EXECUTION:
+        if update.type is _EXECUTION:
             # Its id is free: there is only one operation it can mean.
             status = next_status(update.type, self._record.execution_operation.status, update.action)
         else:
@@ -136,8 +137,7 @@ class _Planner:
         actions.append(update.action)
         if len(actions) == 1:
             return
-        may_repeat = update.type in (OperationType.STEP, OperationType.CONTEXT)
-        if not may_repeat or len(actions) > 2 or actions[0] is not OperationAction.START:
+        if update.type not in _MAY_REPEAT or len(actions) > 2 or actions[0] is not _START:
             raise RefusedError(
                 f"operation {update.id!r} is updated twice in one request ({', '.join(actions)}): "
                 "only a STEP or CONTEXT may be, by a START and one further update"
@@ -154,6 +154,8 @@ class _Planner:
         if known is None:
             self._check_parent(update)
             self._started[update.id] = Identity(update.type, update.sub_type, update.name, update.parent_id)
+            return
+        if known == Identity(update.type, update.sub_type, update.name, update.parent_id):
             return
         for member, was, is_now in (
             ("Type", known.type, update.type),
@@ -192,18 +194,40 @@ def check_members(update: OperationUpdate) -> None:
     """
     if limits.OPERATION_ID.fullmatch(update.id) is None:
         raise RefusedError(f"Id must be 1 to 64 of [a-zA-Z0-9-_], not {update.id!r}")
-    where = f"of operation {update.id!r}"
+    where = _Where(update.id)
     if update.parent_id is not None and limits.OPERATION_ID.fullmatch(update.parent_id) is None:
         raise RefusedError(f"ParentId {where} must be 1 to 64 of [a-zA-Z0-9-_], not {update.parent_id!r}")
     if update.name is not None and limits.NAME.fullmatch(update.name) is None:
         raise RefusedError(f"Name {where} must be 1 to 256 printable ASCII characters, not {update.name!r}")
     if update.sub_type is not None and limits.SUB_TYPE.fullmatch(update.sub_type) is None:
         raise RefusedError(f"SubType {where} must be 1 to 32 of [a-zA-Z0-9-_], not {update.sub_type!r}")
-    _check_data(update, where)
-    _check_options(update, where)
+    if update.payload is not None or update.error is not None or update.action is _RETRY:
+        _check_data(update, where)
+    if update.options is not None or update.type in _NEEDS_OPTIONS or update.action is _RETRY:
+        _check_options(update, where)
 
 
-def check_error_size(error: ErrorObject, where: str, most: int = limits.MAX_ERROR_BYTES) -> None:
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_EXECUTION, _CHAINED_INVOKE = OperationType.EXECUTION, OperationType.CHAINED_INVOKE
+_START, _RETRY = OperationAction.START, OperationAction.RETRY
+_MAY_REPEAT: Final = frozenset({OperationType.STEP, OperationType.CONTEXT})
+_NEEDS_OPTIONS: Final = frozenset({OperationType.WAIT, OperationType.CHAINED_INVOKE})
+"""The types whose START has options."""
+
+
+class _Where:
+    """Which operation a refusal is about; the text is made when there is one."""
+
+    __slots__ = ("_operation_id",)
+
+    def __init__(self, operation_id: str) -> None:
+        self._operation_id = operation_id
+
+    def __str__(self) -> str:
+        return f"of operation {self._operation_id!r}"
+
+
+def check_error_size(error: ErrorObject, where: object, most: int = limits.MAX_ERROR_BYTES) -> None:
     """Check that an error, as JSON, has at most *most* bytes.
 
     Raises:
@@ -214,13 +238,13 @@ def check_error_size(error: ErrorObject, where: str, most: int = limits.MAX_ERRO
         raise RefusedError(f"Error {where} must be at most {most} bytes as JSON, not {size}")
 
 
-def _check_data(update: OperationUpdate, where: str) -> None:
+def _check_data(update: OperationUpdate, where: _Where) -> None:
     if update.payload is not None:
-        is_input = update.type is OperationType.CHAINED_INVOKE and update.action is OperationAction.START
+        is_input = update.type is _CHAINED_INVOKE and update.action is _START
         if not is_input and update.action not in _TAKES_PAYLOAD:
             raise RefusedError(f"Payload {where} does not go with {update.type} {update.action}")
-        size = len(update.payload.encode("utf-8", "surrogatepass"))
-        if size > limits.MAX_PAYLOAD_BYTES:
+        size = _size_if_over(update.payload, limits.MAX_PAYLOAD_BYTES)
+        if size is not None:
             raise RefusedError(
                 f"Payload {where} must be at most {limits.MAX_PAYLOAD_BYTES} bytes, not {size}"
             )
@@ -228,42 +252,46 @@ def _check_data(update: OperationUpdate, where: str) -> None:
         if update.action not in _TAKES_ERROR:
             raise RefusedError(f"Error {where} does not go with {update.type} {update.action}")
         check_error_size(update.error, where)
-    if update.action is OperationAction.RETRY and (update.error is None) == (update.payload is None):
+    if update.action is _RETRY and (update.error is None) == (update.payload is None):
         raise RefusedError(f"RETRY {where} must have either an Error or a Payload")
 
 
-def _check_quota(record: ExecutionRecord, update: OperationUpdate, quotas: Quotas) -> None:
-    if update.payload is None:
-        return
-    if update.type is OperationType.EXECUTION:
+def _size_if_over(text: str, most: int) -> int | None:
+    """Return how many bytes *text* has if that is more than *most*."""
+    # A character has at most 4 bytes: most texts need not be encoded to know that they are small enough.
+    if len(text) * 4 <= most:
+        return None
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return size if size > most else None
+
+
+def _check_quota(record: ExecutionRecord, update: OperationUpdate, payload: str, quotas: Quotas) -> None:
+    if update.type is _EXECUTION:
         most = quotas.execution_payload_bytes(is_asynchronous=record.identity.is_asynchronous)
-    elif update.type is OperationType.CHAINED_INVOKE:
+    elif update.type is _CHAINED_INVOKE:
         most = quotas.asynchronous_payload_bytes
     else:
         most = quotas.operation_payload_bytes
-    # A character has at most 4 bytes: most payloads need not be encoded to know that they are small enough.
-    if len(update.payload) * 4 <= most:
-        return
-    size = len(update.payload.encode("utf-8", "surrogatepass"))
-    if size > most:
+    size = _size_if_over(payload, most)
+    if size is not None:
         raise RefusedError(
             f"Payload of {update.type} operation {update.id!r} must be at most {most} bytes, not {size}"
         )
 
 
-def _check_options(update: OperationUpdate, where: str) -> None:
+def _check_options(update: OperationUpdate, where: _Where) -> None:
     options, expected = update.options, _OPTIONS[update.type]
     if options is not None and (expected is None or not isinstance(options, expected)):
         raise RefusedError(f"{type(options).__name__} {where} does not go with type {update.type}")
-    starts = update.action is OperationAction.START
+    starts = update.action is _START
     match options:
         case None:
-            if starts and update.type in (OperationType.WAIT, OperationType.CHAINED_INVOKE):
+            if starts and update.type in _NEEDS_OPTIONS:
                 raise RefusedError(f"{update.type} START {where} must have options")
-            if update.action is OperationAction.RETRY:
+            if update.action is _RETRY:
                 raise RefusedError(f"RETRY {where} must have StepOptions.NextAttemptDelaySeconds")
         case StepOptions(seconds):
-            if seconds is None and update.action is OperationAction.RETRY:
+            if seconds is None and update.action is _RETRY:
                 raise RefusedError(f"RETRY {where} must have StepOptions.NextAttemptDelaySeconds")
             if seconds is not None:
                 _check_delay("StepOptions.NextAttemptDelaySeconds", seconds, where)
@@ -283,10 +311,10 @@ def _check_options(update: OperationUpdate, where: str) -> None:
             pass
 
 
-def _check_delay(member: str, seconds: int, where: str) -> None:
+def _check_delay(member: str, seconds: int, where: _Where) -> None:
     _check_range(member, seconds, limits.MIN_DELAY_SECONDS, limits.MAX_DELAY_SECONDS, where)
 
 
-def _check_range(member: str, value: int, least: int, most: int, where: str) -> None:
+def _check_range(member: str, value: int, least: int, most: int, where: _Where) -> None:
     if not least <= value <= most:
         raise RefusedError(f"{member} {where} must be {least} to {most}, not {value}")

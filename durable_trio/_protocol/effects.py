@@ -6,8 +6,9 @@ end completes, is part of the same transaction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from durable_trio._protocol.value_class import dataclass, frozen_dataclass
 
 if TYPE_CHECKING:
     from durable_trio._protocol.arns import ExecutionArn
@@ -22,7 +23,7 @@ class OperationChanged:
     operation: OperationRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class InvocationStarted:
     """The function is being called; *number* counts the execution's invocations from 1."""
 
@@ -30,7 +31,7 @@ class InvocationStarted:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class InvocationEnded:
     """A call of the function is over; *error* tells why it failed, if it did."""
 
@@ -39,21 +40,21 @@ class InvocationEnded:
     error: ErrorObject | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class ExecutionClosed:
     """The execution ended."""
 
     status: ExecutionStatus
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class StandingChanged:
     """The execution was paused or resumed."""
 
     status: ExecutionStatus
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class ChainedInvokeStarted:
     """Another function is to be called, on behalf of *operation_id*, as execution *arn*.
 

@@ -23,9 +23,10 @@ the deed, so a service that reads a record back knows what is left to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from durable_trio._protocol import value_class
 from durable_trio._protocol.effects import Effect, ExecutionClosed, OperationChanged, StandingChanged
 from durable_trio._protocol.execution_status import CLOSED_STATUSES, ExecutionStatus
 from durable_trio._protocol.history import EventDetails, EventType, HistoryEvent, event_type
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from durable_trio._protocol.arns import ExecutionArn
 
 
-@dataclass(frozen=True, slots=True)
+@value_class.frozen_dataclass(frozen=True, slots=True)
 class ParentOperation:
     """The chained invoke, in another execution, that started this one."""
 
@@ -50,7 +51,7 @@ class ParentOperation:
     operation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class.frozen_dataclass(frozen=True, slots=True)
 class ExecutionIdentity:
     """What never changes about an execution."""
 
@@ -66,7 +67,7 @@ class ExecutionIdentity:
     """Its function checkpoints. If not, this is one call of a function, kept so that it is not lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class.frozen_dataclass(frozen=True, slots=True)
 class ActiveInvocation:
     """The invocation that runs now.
 
@@ -80,7 +81,7 @@ class ActiveInvocation:
     is_withheld: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class.frozen_dataclass(frozen=True, slots=True)
 class Pause:
     """That an execution is paused, or is to be.
 
@@ -95,7 +96,7 @@ class Pause:
     is_call_owed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class.dataclass(frozen=True, slots=True)
 class RememberedAnswer:
     """What a repeated checkpoint is answered with: the token after it, and the changes shown by it."""
 
@@ -229,16 +230,19 @@ class ExecutionRecord:
     ) -> None:
         """Append an event to the history."""
         self.last_event_id += 1
-        event = HistoryEvent(
-            event_id=self.last_event_id,
-            type=type_,
-            at=at,
-            id=operation.id if operation else None,
-            parent_id=operation.parent_id if operation else None,
-            name=operation.name if operation else None,
-            sub_type=operation.sub_type if operation else None,
-            details=details,
-        )
+        if operation is None:
+            event = HistoryEvent(self.last_event_id, type_, at, details=details)
+        else:
+            event = HistoryEvent(
+                self.last_event_id,
+                type_,
+                at,
+                operation.id,
+                operation.parent_id,
+                operation.name,
+                operation.sub_type,
+                details,
+            )
         self._changes.events.append(event)
 
     def set_timer(self, kind: TimerKind, due_at: int, period_seconds: float, operation_id: str = "") -> None:
@@ -275,7 +279,7 @@ class ExecutionRecord:
         if self.status is ExecutionStatus.RUNNING:
             self.is_invocation_due = True
         elif self.pause is not None:
-            self.pause = replace(self.pause, is_call_owed=True)
+            self.pause = value_class.replace(self.pause, is_call_owed=True)
 
     def close(
         self,
@@ -296,7 +300,7 @@ class ExecutionRecord:
         self.token_sequence += 1
         for timer in list(self.timers):
             self.clear_timer(timer.key.kind, timer.key.operation_id)
-        ended = replace(self.execution_operation, status=CLOSED_STATUSES[status], ended_at=at)
+        ended = value_class.replace(self.execution_operation, status=CLOSED_STATUSES[status], ended_at=at)
         self.put(ended)
         self.log(
             event_type(OperationType.EXECUTION, ended.status),
@@ -309,6 +313,11 @@ class ExecutionRecord:
     def changed(self) -> None:
         """Have the record's own standing stored, although nothing else about it has changed."""
         self.tell(StandingChanged(self.status))
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything has changed since ``take_changes`` was last called."""
+        return bool(self._changes)
 
     def take_changes(self) -> Changes:
         """Return what changed since this was last called."""

@@ -11,6 +11,8 @@ from durable_trio._protocol.operation import OperationStatus
 class ExecutionStatus(StrEnum):
     """Where an execution stands."""
 
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
+
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from durable_trio._protocol.effects import ChainedInvokeStarted
@@ -32,6 +31,7 @@ from durable_trio._protocol.operation import (
     WaitOptions,
 )
 from durable_trio._protocol.timer_table import TimerKind
+from durable_trio._protocol.value_class import frozen_dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from durable_trio._protocol.execution_record import ExecutionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class ChainedTarget:
     """What a chained invoke calls: the execution to be started, or the call of a function that is not durable."""
 
@@ -55,22 +55,37 @@ ChainTarget: TypeAlias = "Callable[[ChainedInvokeOptions], ChainedTarget | None]
 
 def apply_move(record: ExecutionRecord, move: Move, now: int, chain: ChainTarget) -> None:
     """Do what an update asks for, at *now* (epoch milliseconds)."""
-    update = move.update
-    if update.type is OperationType.EXECUTION:
-        record.close(ExecutionStatus(move.status), now, result=update.payload, error=update.error)
+    update, status = move.update, move.status
+    if update.type is _EXECUTION:
+        record.close(ExecutionStatus(status), now, result=update.payload, error=update.error)
         return
     before = record.operation(update.id)
-    operation = OperationRecord(
-        id=update.id,
-        type=update.type,
-        status=move.status,
-        started_at=before.started_at if before else now,
-        parent_id=before.parent_id if before else update.parent_id,
-        name=before.name if before else update.name,
-        sub_type=before.sub_type if before else update.sub_type,
-        ended_at=now if move.status.is_terminal else None,
-        details=_details(record, update, before, now),
-    )
+    ended_at = now if status.is_terminal else None
+    details = _details(record, update, before, now)
+    if before is None:
+        operation = OperationRecord(
+            update.id,
+            update.type,
+            status,
+            now,
+            update.parent_id,
+            update.name,
+            update.sub_type,
+            ended_at,
+            details,
+        )
+    else:
+        operation = OperationRecord(
+            update.id,
+            update.type,
+            status,
+            before.started_at,
+            before.parent_id,
+            before.name,
+            before.sub_type,
+            ended_at,
+            details,
+        )
     target = _chain_target(update, chain)
     record.put(operation)
     record.log(
@@ -79,17 +94,27 @@ def apply_move(record: ExecutionRecord, move: Move, now: int, chain: ChainTarget
         operation,
         _event_details(update, operation, target),
     )
-    _move_timers(record, update, now)
-    if update.type is OperationType.CHAINED_INVOKE:
+    if update.options is not None or update.action is _CANCEL:
+        _move_timers(record, update, now)
+    if update.type is _CHAINED_INVOKE:
         _start_chained(record, update, operation, target, now)
+
+
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_EXECUTION, _STEP, _CHAINED_INVOKE = (
+    OperationType.EXECUTION,
+    OperationType.STEP,
+    OperationType.CHAINED_INVOKE,
+)
+_START, _RETRY, _CANCEL = OperationAction.START, OperationAction.RETRY, OperationAction.CANCEL
 
 
 def _details(
     record: ExecutionRecord, update: OperationUpdate, before: OperationRecord | None, now: int
 ) -> OperationDetails:
+    if update.type is _STEP:
+        return _step_details(update, before, now)
     match update.type:
-        case OperationType.STEP:
-            return _step_details(update, before, now)
         case OperationType.CONTEXT:
             replays = isinstance(update.options, ContextOptions) and update.options.replay_children
             return ContextDetails(result=update.payload, error=update.error, replay_children=replays)
@@ -108,18 +133,13 @@ def _step_details(update: OperationUpdate, before: OperationRecord | None, now: 
     details = before.details if before is not None else None
     if not isinstance(details, StepDetails):
         details = StepDetails()
-    if update.action is OperationAction.START:
+    if update.action is _START:
         # The result of the last poll stays: it is the state that the next one starts from.
-        return replace(details, next_attempt_at=None)
+        return details if details.next_attempt_at is None else replace(details, next_attempt_at=None)
     next_attempt_at = None
-    if update.action is OperationAction.RETRY:
+    if update.action is _RETRY:
         next_attempt_at = now + _retry_delay(update) * 1000
-    return StepDetails(
-        attempt=details.attempt + 1,
-        next_attempt_at=next_attempt_at,
-        result=update.payload,
-        error=update.error,
-    )
+    return StepDetails(details.attempt + 1, next_attempt_at, update.payload, update.error)
 
 
 def _retry_delay(update: OperationUpdate) -> int:
@@ -148,7 +168,7 @@ def _event_details(
     update: OperationUpdate, operation: OperationRecord, target: ChainedTarget | None
 ) -> EventDetails:
     match operation.details:
-        case StepDetails(attempt) if update.action is not OperationAction.START:
+        case StepDetails(attempt) if update.action is not _START:
             delay = (
                 update.options.next_attempt_delay_seconds if isinstance(update.options, StepOptions) else None
             )

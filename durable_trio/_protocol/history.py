@@ -8,11 +8,11 @@ for data can tell that some was left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_trio._protocol.operation import ErrorObject, OperationAction, OperationStatus, OperationType
+from durable_trio._protocol.value_class import dataclass, replace
 from durable_trio._protocol.wire import (
     Dialect,
     WireError,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 class EventType(StrEnum):
     """What happened."""
+
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
 
     EXECUTION_STARTED = "ExecutionStarted"
     EXECUTION_SUCCEEDED = "ExecutionSucceeded"
@@ -76,9 +78,26 @@ _SUFFIXES: Final[Mapping[OperationStatus, str]] = {
 }
 
 
+_EVENT_TYPES: Final[Mapping[tuple[OperationType, OperationStatus], EventType]] = {
+    (type_, status): EventType(prefix + suffix)
+    for type_, prefix in _PREFIXES.items()
+    for status, suffix in _SUFFIXES.items()
+    if prefix + suffix in frozenset(EventType)
+}
+
+
 def event_type(type_: OperationType, status: OperationStatus) -> EventType:
     """Return the type of the event "an operation of *type_* became *status*"."""
-    return EventType(_PREFIXES[type_] + _SUFFIXES[status])
+    return _EVENT_TYPES[type_, status]
+
+
+_STATUS_AFTER: Final[Mapping[OperationAction, OperationStatus]] = {
+    OperationAction.START: OperationStatus.STARTED,
+    OperationAction.SUCCEED: OperationStatus.SUCCEEDED,
+    OperationAction.FAIL: OperationStatus.FAILED,
+    OperationAction.CANCEL: OperationStatus.CANCELLED,
+    OperationAction.RETRY: OperationStatus.SUCCEEDED,
+}
 
 
 def update_event_type(type_: OperationType, action: OperationAction, error: ErrorObject | None) -> EventType:
@@ -86,18 +105,12 @@ def update_event_type(type_: OperationType, action: OperationAction, error: Erro
 
     A RETRY with an error is a failed attempt; a RETRY with a payload (a poll that goes on) a successful one.
     """
-    match action:
-        case OperationAction.START:
-            status = OperationStatus.STARTED
-        case OperationAction.SUCCEED:
-            status = OperationStatus.SUCCEEDED
-        case OperationAction.FAIL:
-            status = OperationStatus.FAILED
-        case OperationAction.CANCEL:
-            status = OperationStatus.CANCELLED
-        case OperationAction.RETRY:
-            status = OperationStatus.SUCCEEDED if error is None else OperationStatus.FAILED
-    return event_type(type_, status)
+    has_failed = error is not None and action is _RETRY
+    return _EVENT_TYPES[type_, _FAILED if has_failed else _STATUS_AFTER[action]]
+
+
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_RETRY, _FAILED = OperationAction.RETRY, OperationStatus.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,31 +237,38 @@ _DATA_FIELDS: Final[Mapping[str, str]] = {
 
 def encode_event(event: HistoryEvent, dialect: Dialect) -> dict[str, Any]:
     """Write an event; the payloads of a truncated one are left out and marked."""
+    type_ = event.type._value_  # without the descriptor, which costs as much as the rest of this function
     wire: dict[str, Any] = {
-        "EventType": event.type.value,
+        "EventType": type_,
         "EventId": event.event_id,
         "EventTimestamp": encode_instant(event.at, dialect),
     }
-    for member, value in (
-        ("Id", event.id),
-        ("ParentId", event.parent_id),
-        ("Name", event.name),
-        ("SubType", event.sub_type),
-    ):
-        if value is not None:
-            wire[member] = str(value)
-    wire[f"{event.type}Details"] = _encode_details(event, dialect)
+    if event.id is not None:
+        wire["Id"] = event.id
+    if event.parent_id is not None:
+        wire["ParentId"] = event.parent_id
+    if event.name is not None:
+        wire["Name"] = event.name
+    if event.sub_type is not None:
+        wire["SubType"] = str(event.sub_type)
+    wire[type_ + "Details"] = _encode_details(event, dialect)
     return wire
+
+
+_REQUIRED: Final[Mapping[EventType, tuple[tuple[str, bool], ...]]] = {
+    type_: tuple((member.rstrip("!"), member.endswith("!")) for member in members)
+    for type_, members in MEMBERS.items()
+}
+"""The members of ``MEMBERS``, and whether each is required."""
 
 
 def _encode_details(event: HistoryEvent, dialect: Dialect) -> dict[str, Any]:
     details: dict[str, Any] = {}
-    for marked in MEMBERS[event.type]:
-        member = marked.rstrip("!")
+    for member, is_required in _REQUIRED[event.type]:
         value = _encode_member(event, member, dialect)
         if value is not None:
             details[member] = value
-        elif marked != member:
+        elif is_required:
             details[member] = {"Truncated": False}
     return details
 

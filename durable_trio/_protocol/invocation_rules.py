@@ -16,7 +16,6 @@ An invocation whose host died is none of these. It is not counted; the next one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from durable_trio._protocol.effects import (
@@ -38,6 +37,7 @@ from durable_trio._protocol.operation import ErrorObject, OperationStatus
 from durable_trio._protocol.pages import PageLimits, state_page
 from durable_trio._protocol.pausing import enter_pause
 from durable_trio._protocol.timer_table import TimerKind
+from durable_trio._protocol.value_class import frozen_dataclass
 
 NOTHING_PENDING = ErrorObject(
     message="Cannot return PENDING status with no pending operations", type="InvalidParameterValueException"
@@ -45,7 +45,7 @@ NOTHING_PENDING = ErrorObject(
 HOST_DIED = ErrorObject(message="The process that ran the invocation ended", type="Runtime.ExitError")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often, and how soon, a failed invocation is tried again.
 
@@ -69,14 +69,14 @@ class RetryPolicy:
         return longest * (0.5 + spread / 2)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Crashed:
     """The function gave no answer: it raised, died or took too long."""
 
     error: ErrorObject
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class InvalidAnswer:
     """The function answered something that is no answer."""
 

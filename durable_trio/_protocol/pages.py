@@ -12,13 +12,13 @@ its markers are numbers of changes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from durable_trio._protocol import limits
 from durable_trio._protocol.opaque import is_place, marker_places, page_marker
 from durable_trio._protocol.operation import ContextDetails, OperationRecord, OperationType
 from durable_trio._protocol.refusals import RefusedError
+from durable_trio._protocol.value_class import frozen_dataclass
 from durable_trio._protocol.wire import Dialect, encode_operation
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class PageLimits:
     """How big a page may be: operations, and bytes of their JSON (None: any).
 
@@ -52,7 +52,7 @@ def page_size(max_items: int) -> int:
     return max_items or limits.DEFAULT_PAGE_SIZE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class OperationsPage:
     """One page of an execution's visible operations."""
 
@@ -108,8 +108,19 @@ def fits(operations: Sequence[OperationRecord], page_limits: PageLimits) -> bool
         return False
     if page_limits.max_bytes is None:
         return True
-    # An escaped character has at most 6 bytes (12 for two of UTF-16); what is not a payload, far less than 2,000.
-    return sum(2_000 + 12 * _text_length(operation) for operation in operations) <= page_limits.max_bytes
+    return sum(map(most_bytes, operations)) <= page_limits.max_bytes
+
+
+# An escaped character has at most 6 bytes (12 for two of UTF-16).
+_MOST_OF_A_CHARACTER: Final = 12
+# Members and numbers have 370 characters, the ids 64 each, a callback's id 200, a sub-type 32.
+_MOST_WITHOUT_TEXTS: Final = 800
+
+
+def most_bytes(operation: OperationRecord) -> int:
+    """Return a number of bytes that an operation's JSON never exceeds; ten times as cheap as to write it."""
+    texts = _text_length(operation)
+    return _MOST_WITHOUT_TEXTS + 2 * len(operation.name or "") + _MOST_OF_A_CHARACTER * texts
 
 
 def _text_length(operation: OperationRecord) -> int:
@@ -118,23 +129,48 @@ def _text_length(operation: OperationRecord) -> int:
     texts = (getattr(details, "result", None), getattr(details, "input_payload", None))
     length = sum(len(text) for text in texts if text)
     if error is not None:
-        length += len(error.message or "") + len(error.data or "") + sum(map(len, error.stack))
+        length += len(error.message or "") + len(error.data or "") + len(error.type or "")
+        length += sum(len(line) + 1 for line in error.stack)
     return length
 
 
 def _fill(entries: Iterable[Entry], kind: str, page_limits: PageLimits) -> OperationsPage:
     operations: list[OperationRecord] = []
-    size = last_change = 0
+    size = _PageSize(page_limits.max_bytes)
+    last_change = 0
     for entry in entries:
-        if page_limits.max_bytes is not None:
-            size += len(json.dumps(encode_operation(entry.operation, Dialect.EVENT)))
-        is_full = len(operations) >= page_limits.max_items
-        if operations and (is_full or (page_limits.max_bytes is not None and size > page_limits.max_bytes)):
+        is_too_big = size.exceeds_with(entry.operation)
+        if operations and (is_too_big or len(operations) >= page_limits.max_items):
             place = entry.position if kind == "state" else last_change
             return OperationsPage(tuple(operations), page_marker(kind, place))
         operations.append(entry.operation)
         last_change = entry.change
     return OperationsPage(tuple(operations))
+
+
+class _PageSize:
+    """How many bytes of JSON a page has; they are counted when it is not certain any more that it has few enough."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._size = 0
+        self._uncounted: list[OperationRecord] = []
+        self._at_most = 0
+
+    def exceeds_with(self, operation: OperationRecord) -> bool:
+        """Add an operation, and tell whether the page is too big with it."""
+        if self._most is None:
+            return False
+        self._uncounted.append(operation)
+        self._at_most += most_bytes(operation)
+        if self._at_most <= self._most:
+            return False
+        self._size += sum(
+            len(json.dumps(encode_operation(uncounted, Dialect.EVENT))) for uncounted in self._uncounted
+        )
+        self._uncounted.clear()
+        self._at_most = self._size
+        return self._size > self._most
 
 
 def _start(marker: str) -> int:

@@ -17,7 +17,6 @@ Source: the service model's documentation of PauseDurableExecution and ResumeDur
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from durable_trio._protocol import limits
@@ -27,6 +26,7 @@ from durable_trio._protocol.execution_status import ExecutionStatus
 from durable_trio._protocol.history import EventDetails, EventType
 from durable_trio._protocol.refusals import RefusalReason, RefusedError
 from durable_trio._protocol.timer_table import TimerKey, TimerKind
+from durable_trio._protocol.value_class import replace
 
 _TIMEOUT: Final = TimerKey(TimerKind.EXECUTION_TIMEOUT)
 _WINDOW_MS: Final = limits.CLIENT_TOKEN_WINDOW_SECONDS * 1000

@@ -10,7 +10,6 @@ A function that fails is called again only if nobody waits for the answer: a cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from durable_trio._protocol.effects import InvocationStarted
@@ -18,9 +17,10 @@ from durable_trio._protocol.execution_record import ActiveInvocation, ExecutionR
 from durable_trio._protocol.execution_status import ExecutionStatus
 from durable_trio._protocol.invocation_rules import Crashed, RetryPolicy, retry_invocation
 from durable_trio._protocol.operation import ExecutionDetails
+from durable_trio._protocol.value_class import frozen_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Returned:
     """The function has answered with this JSON text."""
 

@@ -8,12 +8,11 @@ service warns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import frozen_dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
     """How much an execution may hold. Sizes are bytes of UTF-8.
 

@@ -11,7 +11,6 @@ before any other change is made to a record.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol import limits
@@ -34,6 +33,7 @@ from durable_trio._protocol.operation import (
 from durable_trio._protocol.quotas import DEFAULT_QUOTAS, Quotas
 from durable_trio._protocol.refusals import RefusalReason, RefusedError
 from durable_trio._protocol.timer_table import Timer, TimerKey, TimerKind
+from durable_trio._protocol.value_class import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from durable_trio._protocol.value_class import frozen_dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 class TimerKind(StrEnum):
     """What happens when a timer ends."""
+
+    __hash__ = str.__hash__  # that of enums is a Python function, and they are keys everywhere
 
     # In the order in which timers that are due in the same millisecond fire: what the function waits for
     # comes before the time-outs that would cut it short.
@@ -31,15 +35,14 @@ class TimerKind(StrEnum):
     EXECUTION_TIMEOUT = "6-execution-timeout"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TimerKey:
+class TimerKey(NamedTuple):
     """Which timer of an execution; *operation_id* is empty for the execution's own."""
 
     kind: TimerKind
     operation_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Timer:
     """A running timer: when it ends (epoch milliseconds) and how long it was set for."""
 

@@ -40,6 +40,7 @@ class _Feed:
 
     def __init__(self) -> None:
         self.channels: list[trio.MemorySendChannel[Change]] = []
+        self.ends: list[trio.Event] = []
         self.told_change: int | None = None
         self.told_end = False
 
@@ -49,6 +50,7 @@ class Feeds:
 
     def __init__(self) -> None:
         self._feeds: dict[str, _Feed] = {}
+        self.is_closed = False
 
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._feeds
@@ -68,14 +70,32 @@ class Feeds:
                 yield receive
         finally:
             feed.channels.remove(send)
-            if not feed.channels:
-                del self._feeds[execution_id]
+            self._drop(execution_id, feed)
+
+    @contextmanager
+    def until_closed(self, execution_id: str) -> Iterator[trio.Event]:
+        """Give an event that is set when the execution ends, or the service does. Changes before that wake nobody."""
+        ended = trio.Event()
+        feed = self._feeds.setdefault(execution_id, _Feed())
+        feed.ends.append(ended)
+        try:
+            yield ended
+        finally:
+            feed.ends.remove(ended)
+            self._drop(execution_id, feed)
+
+    def _drop(self, execution_id: str, feed: _Feed) -> None:
+        if not feed.channels and not feed.ends:
+            del self._feeds[execution_id]
 
     def close(self) -> None:
-        """End every watcher's channel."""
+        """End every watcher's channel, and wake who waits for an end."""
+        self.is_closed = True
         for feed in self._feeds.values():
             for channel in feed.channels:
                 channel.close()
+            for ended in feed.ends:
+                ended.set()
 
     def missed(self, record: ExecutionRecord) -> list[Effect]:
         """Return what another process changed since the watchers were last told something."""
@@ -94,11 +114,14 @@ class Feeds:
         feed = self._feeds.get(record.id)
         if feed is None:
             return
-        for effect in effects:
-            if isinstance(effect, Change):
-                for channel in feed.channels:
-                    # A watcher may hang up before its block ends.
-                    with suppress(trio.BrokenResourceError):
+        for channel in feed.channels:
+            # A watcher may hang up before its block ends.
+            with suppress(trio.BrokenResourceError):
+                for effect in effects:
+                    if isinstance(effect, Change):
                         channel.send_nowait(effect)
         feed.told_change = record.change_number
         feed.told_end = record.status.is_closed
+        if feed.told_end:
+            for ended in feed.ends:
+                ended.set()

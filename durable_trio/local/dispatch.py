@@ -7,12 +7,12 @@ replaced. They are due all the while, which is recorded; only the order in which
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol.invocation_rules import begin_invocation
 from durable_trio._protocol.pages import PageLimits
 from durable_trio._protocol.plain_calls import begin_call
+from durable_trio._protocol.value_class import frozen_dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from durable_trio.local.settings import LocalSettings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class DueInvocation:
     """An invocation that is recorded as started, and now has to be made.
 

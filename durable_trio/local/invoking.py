@@ -9,12 +9,12 @@ there is room.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_trio._protocol.execution_status import ExecutionStatus
 from durable_trio._protocol.invocation_rules import Crashed
+from durable_trio._protocol.value_class import frozen_dataclass
 from durable_trio.local.errors import InvalidRequestContent, RequestTooLarge
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class InvocationType(StrEnum):
     DRY_RUN = "DryRun"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class InvokeResult:
     """What the caller of an invoke is told.
 

@@ -83,6 +83,8 @@ class Ledger:
         self._verified: set[str] = set()
         self._data_version: int | None = None
         self._driven: set[str] = set()
+        self._latest = ""
+        """The execution that is kept in memory though nobody drives or watches it."""
         self._due = DueQueue()
         self._deeds = Deeds()
 
@@ -162,8 +164,18 @@ class Ledger:
             self._due.put(execution_id, timer.due_at if timer else None)
         else:
             self._due.put(execution_id, None)
-            if execution_id not in self._feeds:
-                self._cache.pop(execution_id, None)
+            # Who waited for its end looks at it next, so the latest stays.
+            self._latest = execution_id
+            if len(self._cache) > len(self._driven) + 1:
+                self._evict()
+
+    def _evict(self) -> None:
+        """Forget the records that nobody drives or watches, except the latest."""
+        for execution_id in list(self._cache):
+            is_needed = execution_id in self._driven or execution_id in self._feeds
+            if not is_needed and execution_id != self._latest:
+                del self._cache[execution_id]
+                self._verified.discard(execution_id)
 
     def _drop_finished_calls(self) -> None:
         """Remove the records of calls that are over: nobody may ask for them."""
@@ -209,6 +221,10 @@ class Ledger:
         self._deeds.touched[execution_id] = stored.record
         return stored
 
+    def record_in_memory(self, execution_id: str) -> ExecutionRecord | None:
+        """Return the up-to-date record of an execution if it need not be read whole for that; to look at."""
+        return self.record(execution_id) if execution_id in self._cache else None
+
     def open(self, execution_id: str) -> ExecutionRecord:
         """Return the record of an execution, to be changed: its due timers have ended.
 
@@ -224,9 +240,9 @@ class Ledger:
 
     def save(self, record: ExecutionRecord) -> None:
         """Write what changed about a record, and what follows from it for other executions."""
-        changes = record.take_changes()
-        if not changes:
+        if not record.has_changes:
             return
+        changes = record.take_changes()
         self.store.save(record, changes)
         self._deeds.has_changes = True
         self._cache[record.id].revision += 1
@@ -242,7 +258,11 @@ class Ledger:
             InvalidParameterValue: several functions have an execution of this name.
         """
         arn = parse_arn(text)
-        stored = self.store.load_standing(arn.id if arn else text)
+        execution_id = arn.id if arn else text
+        known = self.record_in_memory(execution_id)
+        if known is not None and known.identity.is_durable and (arn is None or known.identity.arn == arn):
+            return execution_id
+        stored = self.store.load_standing(execution_id)
         is_meant = stored is not None and (arn is None or stored.record.identity.arn == arn)
         if stored is not None and is_meant and stored.record.identity.is_durable:
             return stored.record.id

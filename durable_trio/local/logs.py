@@ -6,11 +6,11 @@ part of the history. Lines are in the order in which they arrived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol.opaque import is_place, marker_places, page_marker
 from durable_trio._protocol.pages import page_size
+from durable_trio._protocol.value_class import frozen_dataclass
 from durable_trio.local.errors import InvalidParameterValue
 from durable_trio.local.views import Page
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LogLine"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class LogLine:
     """One line that a function has printed.
 

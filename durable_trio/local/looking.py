@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol.arns import ExecutionArn, parse_arn
+from durable_trio._protocol.operation import ExecutionDetails
 from durable_trio.local.errors import InvalidParameterValue, ResourceNotFound
 from durable_trio.local.views import ExecutionDescription, describe
 
@@ -52,8 +53,13 @@ def recorded(ledger: Ledger, execution_id: str) -> ExecutionRecord:
 
 
 def description_of(ledger: Ledger, text: str) -> ExecutionDescription:
-    """Describe the execution that *text* means, from its row alone."""
+    """Describe the execution that *text* means: from memory, or from its row alone."""
     execution_id = ledger.find(text)
+    record = ledger.record_in_memory(execution_id)
+    if record is not None:
+        started = record.execution_operation.details
+        assert isinstance(started, ExecutionDetails)  # noqa: S101  # the EXECUTION's
+        return describe(record, started.input_payload or "", len(record) - 1)
     stored = ledger.store.load_standing(execution_id)
     assert stored is not None  # noqa: S101  # found a moment ago, in the same transaction
     count = ledger.store.operation_count(execution_id) - 1

@@ -48,27 +48,40 @@ logger = logging.getLogger("durable_trio.local")
 class _Request(Generic[T]):
     """Some work for the owner, and the slot for its answer."""
 
-    __slots__ = ("_error", "_is_done", "_value", "work")
+    __slots__ = ("_asker", "_error", "_value", "work")
 
     def __init__(self, work: Work[T]) -> None:
         self.work = work
-        self._is_done = trio.Event()
+        self._asker: trio.lowlevel.Task | None = None
         self._value: T
         self._error: Exception | None = None
 
-    def settle(self, answer: Callable[[], T]) -> None:
-        """Give the answer: its value, or the error it raises, goes to who asked."""
-        try:
-            self._value = answer()
-        except Exception as error:  # noqa: BLE001  # not swallowed: raised in the task that asked
-            self._error = error
-        self._is_done.set()
+    def give(self, value: T) -> None:
+        """Answer with a value."""
+        self._value = value
+        self._wake()
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error, which is raised in the task that asked."""
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._asker is not None:
+            trio.lowlevel.reschedule(self._asker)
+            self._asker = None
 
     async def answer(self) -> T:
-        await self._is_done.wait()
+        # An event would do as well, at three times the price.
+        self._asker = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._give_up)
         if self._error is not None:
             raise self._error
         return self._value
+
+    def _give_up(self, raise_cancel: object) -> trio.lowlevel.Abort:
+        self._asker = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Owner:
@@ -89,7 +102,6 @@ class Owner:
     ) -> None:
         self._ledger = ledger
         self._gathers = gathers  # a commit takes long enough for that
-        self._is_gathering = False
         self._had_company = False
         self._groups = 0
         self._clock = clock
@@ -98,19 +110,18 @@ class Owner:
         self._retry_deadline = -math.inf
         self._served = 0
         self._served_lot = trio.lowlevel.ParkingLot()
-        # No buffer: who asks waits until the owner takes the request, and then for the answer.
-        self._send, self._inbox = trio.open_memory_channel[_Request[object]](0)
+        self._inbox: list[_Request[object]] = []
+        self._sleeper: trio.lowlevel.Task | None = None
+        self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<Owner {self._inbox.statistics().tasks_waiting_send} queued, {self._served} served>"
+        return f"<Owner {len(self._inbox)} queued, {self._served} served>"
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is queued, and no timer is due."""
         due_at = self.next_due_at()
-        is_due = due_at is not None and due_at <= self._clock.now()
-        is_asked = self._is_gathering or self._inbox.statistics().tasks_waiting_send > 0
-        return not is_due and not is_asked
+        return not self._inbox and not (due_at is not None and due_at <= self._clock.now())
 
     def next_due_at(self) -> int | None:
         """Return when the next timer ends (epoch milliseconds; 0: at once), None if there is none."""
@@ -132,47 +143,68 @@ class Owner:
         Raises:
             LocalServiceError: the work was refused, or (``ServiceFailure``) could not be written.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._is_closed:
+            raise _closed()
         request = _Request(work)
-        try:
-            await self._send.send(request)  # type: ignore[arg-type]  # each request answers its own asker
-        except trio.BrokenResourceError:
-            raise ServiceFailure("the local service is closed") from None
+        self._inbox.append(request)  # type: ignore[arg-type]  # each request answers its own asker
+        if self._sleeper is not None:
+            trio.lowlevel.reschedule(self._sleeper)
+            self._sleeper = None
         return await request.answer()
 
     async def run(self) -> None:
         """Serve requests and timers until cancelled."""
-        with self._inbox:
-            while True:
-                self._serve(await self._next_group())
-                self.announce()
-
-    async def _next_group(self) -> list[_Request[object]]:
-        """Return the requests that are queued, as soon as there is one; none if it is time for a timer."""
-        group: list[_Request[object]] = []
-        with self._clock.scope(self._deadline):
-            group.append(await self._inbox.receive())
-        if group and self._gathers:
-            await self._gather()
         try:
             while True:
-                group.append(self._inbox.receive_nowait())
-        except trio.WouldBlock:
-            self._had_company = len(group) > 1
-            return group
+                # One scope for many groups: to make one costs as much as to serve a small request.
+                with self._clock.scope(self._deadline) as until_due:
+                    while True:
+                        await self._until_asked()
+                        self._serve_all()
+                        deadline = self._deadline()
+                        if deadline != until_due.deadline:
+                            until_due.deadline = deadline
+                self._serve_all()
+        finally:
+            self._close()
 
-    async def _gather(self) -> None:
-        """Let requests that are on their way arrive, if there have been some lately."""
-        self._groups += 1
-        if self._had_company or self._groups % _LOOK_EVERY == 0:
-            self._is_gathering = True
-            for _ in range(_GATHERING_ROUNDS):
-                await trio.lowlevel.checkpoint()
-            self._is_gathering = False
+    async def _until_asked(self) -> None:
+        """Return when a request is queued, and those that are on their way had time to arrive."""
+        if self._inbox:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._sleeper = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._stop_sleeping)
+        if self._gathers:
+            self._groups += 1
+            if self._had_company or self._groups % _LOOK_EVERY == 0:
+                for _ in range(_GATHERING_ROUNDS):
+                    await trio.lowlevel.checkpoint()
+
+    def _stop_sleeping(self, raise_cancel: object) -> trio.lowlevel.Abort:
+        self._sleeper = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _serve_all(self) -> None:
+        """Serve the requests that are queued; without any, the timers that are due."""
+        group, self._inbox = self._inbox, []
+        self._had_company = len(group) > 1
+        self._serve(group)
+        self.announce()
+
+    def _close(self) -> None:
+        """Serve nobody any more."""
+        self._is_closed = True
+        for request in self._inbox:
+            request.refuse(_closed())
 
     def _deadline(self) -> float:
         due_at = self._ledger.next_due_at()
         timer = math.inf if due_at is None else self._clock.trio_deadline(due_at)
-        return max(self._retry_deadline, min(timer, trio.current_time() + self._watch_seconds))
+        if self._watch_seconds != math.inf:
+            timer = min(timer, trio.current_time() + self._watch_seconds)
+        return max(self._retry_deadline, timer)
 
     def _serve(self, group: list[_Request[object]]) -> None:
         try:
@@ -185,9 +217,12 @@ class Owner:
         self._served += len(group)
         self._perform(deeds)
         for request, answer in zip(group, answers, strict=True):
-            request.settle(answer)
+            if isinstance(answer, _Refusal):
+                request.refuse(answer.error)
+            else:
+                request.give(answer)
 
-    def _transact(self, group: list[_Request[object]]) -> tuple[Deeds, list[Callable[[], object]]]:
+    def _transact(self, group: list[_Request[object]]) -> tuple[Deeds, list[object]]:
         try:
             self._ledger.begin()
             answers = [self._answer(request) for request in group]
@@ -206,26 +241,38 @@ class Owner:
             logger.warning("timers could not be recorded, trying again in %g s: %s", _RETRY_SECONDS, problem)
         elif len(group) == 1 or isinstance(problem, CannotBeginError):
             for request in group:
-                request.settle(_raiser(problem))
+                request.refuse(_failure(problem))
         else:
             for request in group:
                 self._serve([request])
 
-    def _answer(self, request: _Request[object]) -> Callable[[], object]:
+    def _answer(self, request: _Request[object]) -> object:
         """Do one request's work. A refusal is an answer too: it has changed nothing."""
         try:
-            value = request.work(self._ledger)
+            return request.work(self._ledger)
         except RefusedError as refusal:
-            return _raiser(refused(refusal))
+            return _Refusal(refused(refusal))
         except LocalServiceError as refusal:
-            return _raiser(refusal)
-        return lambda: value
+            return _Refusal(refusal)
 
 
-def _raiser(problem: Exception) -> Callable[[], object]:
-    def raise_it() -> object:
-        if isinstance(problem, sqlite3.Error):
-            raise ServiceFailure(f"the database could not be written: {problem}") from problem
-        raise problem
+class _Refusal:
+    """An answer that is raised in the task that asked."""
 
-    return raise_it
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _closed() -> ServiceFailure:
+    return ServiceFailure("the local service is closed")
+
+
+def _failure(problem: Exception) -> Exception:
+    """Return what to tell of a transaction that failed. Each asker gets an error of its own."""
+    if not isinstance(problem, sqlite3.Error):
+        return problem
+    failure = ServiceFailure(f"the database could not be written: {problem}")
+    failure.__cause__ = problem
+    return failure

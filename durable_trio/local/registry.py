@@ -7,9 +7,9 @@ aliases are, does not care about versions, and any qualifier finds it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from durable_trio._protocol.value_class import frozen_dataclass
 from durable_trio.exceptions import ValidationError
 from durable_trio.local.errors import ResourceNotFound
 from durable_trio.local.function_config import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from durable_trio.local.settings import LocalSettings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class RegisteredFunction:
     """A function that the service knows, and what calls it."""
 

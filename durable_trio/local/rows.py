@@ -18,6 +18,8 @@ from durable_trio._protocol.execution_status import ExecutionStatus
 from durable_trio._protocol.wire import decode_error, encode_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durable_trio._protocol.operation import ErrorObject
 
 FIXED: Final = (
@@ -36,7 +38,6 @@ FIXED: Final = (
 )
 STANDING: Final = (
     "status",
-    "ended_at",
     "result",
     "error",
     "token_sequence",
@@ -53,14 +54,23 @@ STANDING: Final = (
     "active_is_withheld",
     "pause",
     "requests",
+    "ended_at",
 )
 # Made from the constants above: no text of a user's gets into a statement.
 INSERT: Final = (
     f"INSERT INTO executions ({', '.join(FIXED + STANDING)}, host, revision) "  # noqa: S608
     f"VALUES ({', '.join('?' * len(FIXED + STANDING))}, ?, 1)"
 )
-UPDATE: Final = (
+# Several indexes depend on when an execution ended, and SQLite rewrites the entries of an index whose column is set,
+# even to what it was. So a column that is null until the end is not set before.
+# It is the last of ``STANDING``.
+_OPEN: Final = STANDING[:-1]
+UPDATE_ENDED: Final = (
     f"UPDATE executions SET {', '.join(f'{column} = ?' for column in STANDING)}, "  # noqa: S608
+    "revision = revision + 1 WHERE id = ?"
+)
+UPDATE_OPEN: Final = (
+    f"UPDATE executions SET {', '.join(f'{column} = ?' for column in _OPEN)}, "  # noqa: S608
     "revision = revision + 1 WHERE id = ?"
 )
 SELECT: Final = f"SELECT {', '.join(FIXED + STANDING)}, host, revision FROM executions"  # noqa: S608
@@ -75,10 +85,9 @@ class Stored:
     revision: int
 
 
-def dump(wire: dict[str, Any]) -> str:
-    """Write a wire form as the text of a column."""
-    # ASCII: a lone surrogate in a payload is legal JSON text, but no UTF-8 that SQLite could store.
-    return json.dumps(wire, separators=(",", ":"))
+# ASCII: a lone surrogate in a payload is legal JSON text, but no UTF-8 that SQLite could store.
+dump: Final[Callable[[dict[str, Any]], str]] = json.JSONEncoder(separators=(",", ":")).encode
+"""Writes a wire form as the text of a column."""
 
 
 def _dump_error(error: ErrorObject | None) -> str | None:
@@ -112,8 +121,7 @@ def standing_values(record: ExecutionRecord) -> tuple[Any, ...]:
     """Return the values of the ``STANDING`` columns."""
     active = record.active
     return (
-        record.status.value,
-        record.ended_at,
+        record.status._value_,
         _dump_text(record.result),
         _dump_error(record.error),
         record.token_sequence,
@@ -130,6 +138,7 @@ def standing_values(record: ExecutionRecord) -> tuple[Any, ...]:
         active.is_withheld if active else None,
         dump(asdict(record.pause)) if record.pause else None,
         dump(record.requests) if record.requests else None,
+        record.ended_at,
     )
 
 

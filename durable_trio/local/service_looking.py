@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from durable_trio._protocol.arns import parse_arn
 from durable_trio._protocol.history import HistoryEvent, truncate
-from durable_trio.local.changes import ExecutionClosed
 from durable_trio.local.errors import (
     InvalidParameterValue,
     ServiceFailure,
@@ -50,13 +50,14 @@ class LookingMethods(ServiceBase):
         Raises:
             ResourceNotFound: there is no such execution.
         """
-        execution_id = await self._owner.ask(lambda ledger: ledger.find(arn))
-        with self._feeds.subscribe(execution_id) as changes:
-            if not (await self._owner.ask(lambda ledger: recorded(ledger, execution_id))).status.is_closed:
-                async for change in changes:
-                    if isinstance(change, ExecutionClosed):
-                        break
-                else:
+        parsed = parse_arn(arn)
+        execution_id = parsed.id if parsed else await self._owner.ask(lambda ledger: ledger.find(arn))
+        with self._feeds.until_closed(execution_id) as ended:
+            if not (
+                await self._owner.ask(lambda ledger: recorded(ledger, ledger.find(arn)))
+            ).status.is_closed:
+                await ended.wait()
+                if self._feeds.is_closed:
                     raise ServiceFailure("the local service was closed")
         return await self.describe(execution_id)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import frozen_dataclass, replace
 from durable_trio.local.errors import ExecutionAlreadyStarted, InvalidParameterValue
 from durable_trio.local.function_config import MAX_RETENTION_DAYS
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from durable_trio.local.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class StartRequest:
     """An execution that somebody wants to have started.
 

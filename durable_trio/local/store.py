@@ -17,12 +17,10 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from durable_trio._protocol.checkpointing import MAX_REMEMBERED_ANSWERS
 from durable_trio._protocol.execution_record import (
     Changes,
     Entry,
     ExecutionRecord,
-    RememberedAnswer,
 )
 from durable_trio._protocol.history import decode_event, encode_event
 from durable_trio._protocol.operation import ExecutionDetails
@@ -32,11 +30,13 @@ from durable_trio._protocol.wire import (
     decode_operation,
     encode_operation,
 )
+from durable_trio.local.answer_slots import load_answers, save_answers
 from durable_trio.local.logs import LogLine
 from durable_trio.local.rows import (
     INSERT,
     SELECT,
-    UPDATE,
+    UPDATE_ENDED,
+    UPDATE_OPEN,
     Stored,
     dump,
     fixed_values,
@@ -86,6 +86,8 @@ class Store:
 
     def data_version(self) -> int:
         """Return a number that moves when another process commits to the file."""
+        if not self.is_on_disk:
+            return 0
         version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
@@ -101,30 +103,37 @@ class Store:
 
     def save(self, record: ExecutionRecord, changes: Changes) -> None:
         """Write what changed about an execution."""
-        execution_id = record.id
-        self._connection.execute(UPDATE, (*standing_values(record), execution_id))
-        self._connection.executemany(
-            "INSERT INTO operations VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET change_number = excluded.change_number, operation = excluded.operation",
-            [
-                (
-                    execution_id,
-                    entry.position,
-                    entry.change,
-                    dump(encode_operation(entry.operation, Dialect.EVENT)),
-                )
-                for entry in changes.operations.values()
-            ],
-        )
-        self._connection.executemany(
-            "INSERT INTO events VALUES (?, ?, ?)",
-            [
-                (execution_id, event.event_id, dump(encode_event(event, Dialect.EVENT)))
-                for event in changes.events
-            ],
-        )
-        self._save_timers(execution_id, changes)
-        self._save_answers(execution_id, changes)
+        execution_id, values = record.id, standing_values(record)
+        if record.ended_at is None:
+            self._connection.execute(UPDATE_OPEN, (*values[:-1], execution_id))
+        else:
+            self._connection.execute(UPDATE_ENDED, (*values, execution_id))
+        if changes.operations:
+            self._connection.executemany(
+                "INSERT INTO operations VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET change_number = excluded.change_number, operation = excluded.operation",
+                [
+                    (
+                        execution_id,
+                        entry.position,
+                        entry.change,
+                        dump(encode_operation(entry.operation, Dialect.EVENT)),
+                    )
+                    for entry in changes.operations.values()
+                ],
+            )
+        if changes.events:
+            self._connection.executemany(
+                "INSERT INTO events VALUES (?, ?, ?)",
+                [
+                    (execution_id, event.event_id, dump(encode_event(event, Dialect.EVENT)))
+                    for event in changes.events
+                ],
+            )
+        if changes.timers:
+            self._save_timers(execution_id, changes)
+        if changes.answers:
+            save_answers(self._connection, execution_id, changes.answers)
 
     def _save_timers(self, execution_id: str, changes: Changes) -> None:
         for key, timer in changes.timers.items():
@@ -138,24 +147,6 @@ class Store:
                     "INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?, ?)",
                     (execution_id, key.kind.value, key.operation_id, timer.due_at, timer.period_seconds),
                 )
-
-    def _save_answers(self, execution_id: str, changes: Changes) -> None:
-        for answer in changes.answers:
-            self._connection.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    execution_id,
-                    answer.token_sequence,
-                    answer.client_token,
-                    answer.answered_at,
-                    answer.shown_before,
-                    answer.is_last,
-                ),
-            )
-            self._connection.execute(
-                "DELETE FROM answers WHERE execution_id = ? AND token_sequence <= ?",
-                (execution_id, answer.token_sequence - MAX_REMEMBERED_ANSWERS),
-            )
 
     def set_host(self, execution_id: str, host: str | None) -> None:
         """Note who drives an execution."""
@@ -244,15 +235,7 @@ class Store:
             operation = decode_operation(json.loads(text), Dialect.EVENT)
             stored.record.restore(Entry(operation, position, change))
         stored.record.restored()
-        for answer in self._connection.execute(
-            "SELECT token_sequence, client_token, answered_at, shown_before, is_last FROM answers "
-            "WHERE execution_id = ? ORDER BY token_sequence",
-            (execution_id,),
-        ):
-            sequence, client_token, answered_at, shown_before, is_last = answer
-            stored.record.answers[sequence] = RememberedAnswer(
-                sequence, client_token, answered_at, shown_before, bool(is_last)
-            )
+        load_answers(self._connection, stored.record)
         return stored
 
     def load_standing(self, execution_id: str) -> Stored | None:

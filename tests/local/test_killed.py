@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import trio
@@ -53,7 +54,8 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     """All that was acknowledged is there, everything ends well, and the file is sound."""
     file = tmp_path / "service.sqlite"
     acknowledged = [name for _ in range(KILLS) for name in serve_and_kill(file)]
-    assert sqlite3.connect(file).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(acknowledged) >= KILLS * STARTS_PER_LIFE
     assert len(set(acknowledged)) == len(acknowledged)
 
@@ -69,6 +71,6 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
             assert service._ledger.store.unfinished() == []
 
     trio.run(finish)
-    connection = sqlite3.connect(file)
-    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,4 +98,5 @@ async def test_a_file_of_an_earlier_version(
         description = await service.wait_closed(arn)
         assert (description.input_payload, description.tenant_id, description.pause) == ("1", None, None)
         await service.append_log_lines(arn, [LogLine(1, "text")])
-    assert sqlite3.connect(file).execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
