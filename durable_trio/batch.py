@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from durable_trio._protocol.completion import CUSTOM_REASONS, BatchItemStatus, CompletionReason
+from durable_trio._protocol.completion import (
+    CUSTOM_REASONS,
+    BatchItemStatus,
+    BatchProgress,
+    CompletionReason,
+)
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.exceptions import MapError, OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["BatchItem", "BatchItemStatus", "BatchResult", "CompletionReason"]
+__all__ = [
+    "BatchItem",
+    "BatchItemStatus",
+    "BatchProgress",
+    "BatchResult",
+    "CompletionReason",
+    "map_summary",
+    "parallel_summary",
+]
 
 T = TypeVar("T")
 
@@ -48,7 +62,7 @@ class BatchResult(Generic[T]):
 
     def __init__(self, items: Sequence[BatchItem[T]], completion_reason: CompletionReason) -> None:
         self._items = tuple(items)
-        self.completion_reason = CompletionReason(completion_reason)
+        self.completion_reason: CompletionReason = CompletionReason(completion_reason)
         self._is_looked_at = False
         self._mutes: Callable[[], bool] | None = None
 
@@ -86,6 +100,7 @@ class BatchResult(Generic[T]):
     def warn_if_ignored(self, mutes: Callable[[], bool]) -> None:
         """Log a warning if the result is dropped with failures unseen, unless *mutes* says it is no fault."""
         self._mutes = mutes
+        self._is_looked_at = False  # by a summary or a serializer, perhaps: the program has not seen it yet
 
     # --- what the items are -------------------------------------------------------------------------------
 
@@ -186,6 +201,13 @@ class BatchResult(Generic[T]):
 
     __durable_plain__ = to_json
 
+    def __durable_tagged__(self) -> tuple[str, dict[str, Any]]:
+        """Return how it is stored as a value: a tag, and what stands under it."""
+        from durable_trio.serdes.results import BATCH, stored_batch  # few programs return a batch
+
+        self._is_looked_at = True
+        return BATCH, stored_batch(self._items, self.completion_reason)
+
     def _with(self, status: BatchItemStatus) -> list[BatchItem[T]]:
         return [item for item in self._items if item.status is status]
 
@@ -205,3 +227,30 @@ def _item_to_json(item: BatchItem[Any]) -> dict[str, Any]:
     if item.name is not None:
         wire["name"] = item.name
     return wire
+
+
+def map_summary(result: BatchResult[Any]) -> str:
+    """Return what a map came to, for ``ctx.map(..., summary=map_summary)``: what is kept of a result too big to store.
+
+    JSON text with the members ``type`` (``"MapResult"``), ``totalCount`` (items that were started),
+    ``successCount``, ``failureCount``, ``startedCount``, ``completionReason`` and ``status``.
+    """
+    return _summary("MapResult", result)
+
+
+def parallel_summary(result: BatchResult[Any]) -> str:
+    """Return the same of a parallel, for its ``summary=``; ``type`` is ``"ParallelResult"``."""
+    return _summary("ParallelResult", result)
+
+
+def _summary(kind: str, result: BatchResult[Any]) -> str:
+    members = {
+        "type": kind,
+        "totalCount": result.total_count,
+        "successCount": result.success_count,
+        "failureCount": result.failure_count,
+        "startedCount": result.started_count,
+        "completionReason": str(result.completion_reason),
+        "status": str(result.status),
+    }
+    return json.dumps(members, separators=(",", ":"))

@@ -7,9 +7,9 @@ delay (``WaitDecision.after(...)``, or a ``Duration`` or ``timedelta`` as it is)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.duration import Duration
 from durable_trio.exceptions import ValidationError
 from durable_trio.retries import Backoff, Jitter, delay_seconds, exponential_backoff

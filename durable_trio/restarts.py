@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio.config import check_whole_number, exact_seconds
 from durable_trio.exceptions import ValidationError
 

@@ -16,10 +16,10 @@ Running executions store this form. Treat it as a file format.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import replace
 from durable_trio._protocol.wire import encode_error
 
 if TYPE_CHECKING:

@@ -21,12 +21,11 @@ These forms are stored by running executions. Treat them as a file format.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_trio._protocol import aws_values
 from durable_trio._protocol.completion import BatchItemStatus, CompletionReason
 from durable_trio._protocol.json_values import TYPED_MARK
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 
 if TYPE_CHECKING:
@@ -96,10 +95,14 @@ def encode_aws_batch(batch: BatchRecord) -> str:
         "all": {"t": "l", "v": [_encode_aws_item(item) for item in batch.items]},
         "completionReason": {"t": "s", "v": batch.completion_reason.value},
     }
+    from durable_trio._protocol import aws_values
+
     return json.dumps({"t": aws_values.BATCH_TAG, "v": members}, separators=(",", ":"))
 
 
 def _encode_aws_item(item: ItemRecord) -> dict[str, Any]:
+    from durable_trio._protocol import aws_values
+
     error = None if item.error is None else encode_error(item.error)
     members = {
         "index": {"t": "i", "v": item.index},
@@ -119,7 +122,7 @@ def decode_batch(text: str) -> BatchRecord:
     try:
         wire = json.loads(text)
         read_item: Callable[[dict[str, Any]], ItemRecord] = _decode_item
-        if wire.get("t") == aws_values.BATCH_TAG:
+        if "t" in wire and _is_aws_batch(wire):
             wire, read_item = _aws_members(wire), _decode_aws_item
         items = tuple(read_item(item) for item in wire["all"])
         return BatchRecord(items, CompletionReason(wire["completionReason"]))
@@ -146,6 +149,12 @@ def _item_record(wire: dict[str, Any], payload: str | None) -> ItemRecord:
     return ItemRecord(index, BatchItemStatus(wire["status"]), payload, decode_error(wire.get("error")), name)
 
 
+def _is_aws_batch(wire: dict[str, Any]) -> bool:
+    from durable_trio._protocol import aws_values
+
+    return bool(wire["t"] == aws_values.BATCH_TAG)
+
+
 def _aws_members(envelope: dict[str, Any]) -> dict[str, Any]:
     """Return the members of AWS's record, each item still in its envelope."""
     members = envelope["v"]
@@ -156,6 +165,8 @@ def _aws_members(envelope: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decode_aws_item(envelope: dict[str, Any]) -> ItemRecord:
+    from durable_trio._protocol import aws_values
+
     members = dict(envelope["v"])
     result = members.pop("result", None)
     read = aws_values.read_envelope({"t": "m", "v": members}, _no_batch)

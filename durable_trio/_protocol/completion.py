@@ -11,9 +11,10 @@ The *reason* is looked for in another order: tolerance exceeded, custom, all com
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 
 
 class CompletionReason(StrEnum):

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from durable_trio._protocol import limits
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.wire import (
     Dialect,
     WireError,
@@ -42,7 +42,7 @@ class InvocationInput:
     checkpoint_token: str
     operations: tuple[OperationRecord, ...]
     next_marker: str = ""
-    updated_operation_ids: frozenset[str] = field(default_factory=frozenset)
+    updated_operation_ids: frozenset[str] = frozenset()
 
     @property
     def execution_id(self) -> str:

@@ -24,16 +24,16 @@ These forms are stored by running executions. Treat them as a file format.
 from __future__ import annotations
 
 import json
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from durable_trio._protocol.json_leaves import LEAVES, JsonValueError, TextValue, read_leaf
+from durable_trio._protocol.json_leaves import JsonValueError, TextValue, leaves, read_leaf
 from durable_trio._protocol.json_walk import SCALARS, TEXT, Walk, dump, dump_plain, is_plain, segment, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["TYPED_MARK", "JsonValueError", "Tagger", "decode", "encode", "load", "untag"]
+__all__ = ["TYPED_MARK", "JsonValueError", "Tagger", "add_tag", "decode", "encode", "load", "untag"]
 
 TYPED_MARK: Final = "\t \t"
 """Begins text that was written without tags because the reader knows the type: white space, to everybody else."""
@@ -66,14 +66,16 @@ class Tagger(Walk):
         kind = type(value)
         if kind in SCALARS:
             return self.scalar(value)
-        leaf = LEAVES.get(kind)
+        leaf = leaves().get(kind)
         if leaf is not None:
             return {leaf.tag: self.leaf(leaf, value)}
         write_container = _CONTAINERS.get(kind)
         if write_container is None:
             if isinstance(value, TextValue):
                 return str.__str__(value)
-            self.refuse(_why_not(value))
+            if not hasattr(kind, "__durable_tagged__"):
+                self.refuse(_why_not(value))
+            write_container = _write_own
         self.enter(value)
         written = write_container(self, value)
         self.leave(value)
@@ -119,6 +121,15 @@ def _write_frozenset(walk: Tagger, value: Iterable[Any]) -> Any:
     return {"$frozenset": walk.write_set(value)}
 
 
+def _write_own(walk: Tagger, value: Any) -> Any:
+    """Write an object of ours, which says by itself what is stored of it, and under which tag."""
+    try:
+        tag, members = value.__durable_tagged__()
+    except JsonValueError as error:
+        walk.refuse(error)
+    return {tag: walk.value(members)}
+
+
 _CONTAINERS: Final[dict[type, Callable[[Tagger, Any], Any]]] = {
     dict: Tagger.write_dict,
     list: Tagger.write_list,
@@ -130,7 +141,7 @@ _CONTAINERS: Final[dict[type, Callable[[Tagger, Any], Any]]] = {
 
 def _why_not(value: object) -> str:
     name = type(value).__qualname__
-    for base in (bool, int, float, str, dict, list, tuple, set, frozenset, *LEAVES):
+    for base in (bool, int, float, str, dict, list, tuple, set, frozenset, *leaves()):
         if isinstance(value, base):
             return f"{name} is a subclass of {base.__name__} and would come back as one; {_HELP}"
     return f"{name} has no JSON form; {_HELP}"
@@ -164,7 +175,10 @@ def _load(reader: json.JSONDecoder, text: str) -> Any:
     if not isinstance(text, str):
         raise JsonValueError(f"JSON is read from text, not from {type(text).__name__}")
     try:
-        return reader.decode(text)
+        # What ``decode`` does, without asking for the white space around it twice.
+        bare = text.strip(" \t\n\r")
+        value, end = reader.raw_decode(bare)
+        return value if end == len(bare) else reader.decode(text)
     except JsonValueError:
         raise
     except RecursionError as error:
@@ -190,7 +204,7 @@ def untag(members: dict[str, Any]) -> Any:
         return members
     if key.startswith("$$"):
         return {key[1:]: value}
-    read = _TAGS.get(key)
+    read = _tags().get(key) or _own_tags.get(key)
     if read is None:
         raise JsonValueError(f"unknown tag {key!r}: written by a newer version, or not by durable_trio")
     return read(value)
@@ -217,13 +231,24 @@ def _pairs(members: list[Any]) -> dict[Any, Any]:
     return dict(members)
 
 
-_TAGS: Final[dict[str, Callable[[Any], Any]]] = {
-    "$tuple": _container("$tuple", tuple),
-    "$set": _container("$set", set),
-    "$frozenset": _container("$frozenset", frozenset),
-    "$map": _container("$map", _pairs),
-    **{leaf.tag: partial(read_leaf, leaf) for leaf in LEAVES.values()},
-}
+_own_tags: dict[str, Callable[[Any], Any]] = {}
+
+
+def add_tag(tag: str, read: Callable[[Any], Any]) -> None:
+    """Have *read* make what stands under *tag*: objects of the layers above. It raises ``JsonValueError``."""
+    _own_tags[tag] = read
+
+
+@cache
+def _tags() -> Mapping[str, Callable[[Any], Any]]:
+    return {
+        "$tuple": _container("$tuple", tuple),
+        "$set": _container("$set", set),
+        "$frozenset": _container("$frozenset", frozenset),
+        "$map": _container("$map", _pairs),
+        **{leaf.tag: partial(read_leaf, leaf) for leaf in leaves().values()},
+    }
+
 
 _READER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 _TAG_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=untag)

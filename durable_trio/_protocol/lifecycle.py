@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from durable_trio._protocol.operation import OperationAction, OperationStatus, OperationType
 
+# Shorter to read, and looking a member up in its class takes ten times as long before Python 3.12.
 START, SUCCEED, FAIL, RETRY, CANCEL = (
     OperationAction.START,
     OperationAction.SUCCEED,

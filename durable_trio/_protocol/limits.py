@@ -7,7 +7,7 @@ AWS's SDKs for the size of a checkpoint request and the size from which a contex
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 # One checkpoint request (SDK side: the service model gives no count).
 MAX_UPDATES_PER_CHECKPOINT: Final = 250
@@ -40,21 +40,42 @@ MAX_TENANT_ID_LENGTH: Final = 256
 MAX_PAUSE_REASON_LENGTH: Final = 1_024
 MAX_TOKEN_LENGTH: Final = 2_048
 
-OPERATION_ID: Final = re.compile(r"[a-zA-Z0-9\-_]{1,64}")
-NAME: Final = re.compile(r"[\x20-\x7E]{1,256}")
-SUB_TYPE: Final = re.compile(r"[a-zA-Z0-9\-_]{1,32}")
-EXECUTION_NAME: Final = re.compile(r"[a-zA-Z0-9\-_]{1,64}")
-TENANT_ID: Final = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
-CLIENT_TOKEN: Final = re.compile(r"[\x21-\x7E]{1,64}")
-CALLBACK_ID: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-CHECKPOINT_TOKEN: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-EXECUTION_ARN: Final = re.compile(
-    r"arn:[a-z0-9-]+:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
-    r":function:(?P<function>[a-zA-Z0-9\-_]+):(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)"
-    r"/durable-execution/(?P<name>[a-zA-Z0-9\-_]{1,64})/(?P<id>[a-zA-Z0-9\-_]+)"
-)
+# Each becomes a pattern of that name with its first use: compiling all of them would be a millisecond of a cold start.
+_PATTERNS: Final = {
+    "OPERATION_ID": r"[a-zA-Z0-9\-_]{1,64}",
+    "NAME": r"[\x20-\x7E]{1,256}",
+    "SUB_TYPE": r"[a-zA-Z0-9\-_]{1,32}",
+    "EXECUTION_NAME": r"[a-zA-Z0-9\-_]{1,64}",
+    "TENANT_ID": r"[a-zA-Z0-9._:/=+\-@ ]{1,256}",
+    "CLIENT_TOKEN": r"[\x21-\x7E]{1,64}",
+    "CALLBACK_ID": r"[A-Za-z0-9+/]+={0,2}",
+    "CHECKPOINT_TOKEN": r"[A-Za-z0-9+/]+={0,2}",
+    "EXECUTION_ARN": (
+        r"arn:[a-z0-9-]+:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+        r":function:(?P<function>[a-zA-Z0-9\-_]+):(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)"
+        r"/durable-execution/(?P<name>[a-zA-Z0-9\-_]{1,64})/(?P<id>[a-zA-Z0-9\-_]+)"
+    ),
+}
+
+if TYPE_CHECKING:
+    OPERATION_ID: re.Pattern[str]
+    NAME: re.Pattern[str]
+    SUB_TYPE: re.Pattern[str]
+    EXECUTION_NAME: re.Pattern[str]
+    TENANT_ID: re.Pattern[str]
+    CLIENT_TOKEN: re.Pattern[str]
+    CALLBACK_ID: re.Pattern[str]
+    CHECKPOINT_TOKEN: re.Pattern[str]
+    EXECUTION_ARN: re.Pattern[str]
+else:
+
+    def __getattr__(name: str) -> re.Pattern[str]:
+        if name not in _PATTERNS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        pattern = globals()[name] = re.compile(_PATTERNS[name])
+        return pattern
 
 
 def is_operation_name(text: str) -> bool:
     """Tell whether *text* may name an operation: 1 to 256 printable ASCII characters."""
-    return NAME.fullmatch(text) is not None
+    return 0 < len(text) <= MAX_NAME_LENGTH and text.isascii() and text.isprintable()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from durable_trio._protocol.lifecycle import PENDING, READY, STARTED, SUCCEEDED
 from durable_trio._protocol.operation import (
     CallbackDetails,
     ChainedInvokeDetails,
@@ -87,21 +88,18 @@ ContextDecision: TypeAlias = Begin | Replay | ReplayChildren | RaiseRecorded
 def decide_step(record: OperationRecord | None, *, at_most_once: bool) -> StepDecision:
     """Decide for a step. A recorded attempt counts finished ones, so the next is one more."""
     if record is None:
-        return RunAttempt(attempt=1, must_start=True)
-    details = record.details if isinstance(record.details, StepDetails) else StepDetails()
-    match record.status:
-        case OperationStatus.SUCCEEDED:
-            return Replay(details.result)
-        case OperationStatus.STARTED if at_most_once:
-            return Interrupted(details.attempt + 1)
-        case OperationStatus.STARTED:
-            return RunAttempt(attempt=details.attempt + 1, must_start=False)
-        case OperationStatus.READY:
-            return RunAttempt(attempt=details.attempt + 1, must_start=True)
-        case OperationStatus.PENDING:
-            return Park(details.next_attempt_at)
-        case status:
-            return RaiseRecorded(status, details.error)
+        return RunAttempt(1, True)
+    details = record.details if type(record.details) is StepDetails else StepDetails()
+    status = record.status
+    if status is SUCCEEDED:
+        return Replay(details.result)
+    if status is STARTED and at_most_once:
+        return Interrupted(details.attempt + 1)
+    if status is STARTED or status is READY:
+        return RunAttempt(details.attempt + 1, must_start=status is READY)
+    if status is PENDING:
+        return Park(details.next_attempt_at)
+    return RaiseRecorded(status, details.error)
 
 
 def decide_wait(record: OperationRecord | None) -> ServiceDecision:
@@ -137,16 +135,20 @@ def decide_context(record: OperationRecord | None) -> ContextDecision:
     """Decide for a child context, a map, an item, a branch."""
     if record is None:
         return Begin(must_start=True)
-    details = record.details if isinstance(record.details, ContextDetails) else ContextDetails()
-    match record.status:
-        case OperationStatus.SUCCEEDED if details.replay_children:
-            return ReplayChildren(details.result)
-        case OperationStatus.SUCCEEDED:
-            return Replay(details.result)
-        case status if status.is_terminal:
-            return RaiseRecorded(status, details.error)
-        case _:
-            return Begin(must_start=False)
+    details = record.details if type(record.details) is ContextDetails else ContextDetails()
+    status = record.status
+    if status is SUCCEEDED:
+        return ReplayChildren(details.result) if details.replay_children else Replay(details.result)
+    if status.is_terminal:
+        return RaiseRecorded(status, details.error)
+    return Begin(must_start=False)
+
+
+def is_answered(record: OperationRecord | None) -> bool:
+    """Tell whether a context's outcome is in its record, so that its body has nothing to say."""
+    if record is None or not record.status.is_terminal:
+        return False
+    return not (type(record.details) is ContextDetails and record.details.replay_children)
 
 
 def through_at(record: OperationRecord) -> int | None:

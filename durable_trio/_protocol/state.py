@@ -10,7 +10,6 @@ present, terminal status? Then the code after it has run before.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_trio._protocol import lifecycle
@@ -31,6 +30,7 @@ from durable_trio._protocol.operation import (
     WaitDetails,
     WaitOptions,
 )
+from durable_trio._protocol.value_class import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Set

@@ -20,9 +20,9 @@ These forms are stored by running executions. Treat them as a file format.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from durable_trio.config import (
     ItemBatcher,
     NestingType,
     StepSemantics,
-    check_callable,
     check_name,
+    check_plain,
     exact_seconds,
     whole_seconds,
 )
@@ -36,7 +36,7 @@ _DEFAULT_STRATEGY: Final = RetryPresets.default()
 def strategy(retry: RetryStrategy | None) -> RetryStrategy:
     if retry is None:
         return _DEFAULT_STRATEGY
-    check_callable("retry", retry)
+    check_plain("retry", retry)
     return retry
 
 
@@ -115,7 +115,7 @@ def item_names(
 ) -> list[str | None] | None:
     if namer is None:
         return None
-    check_callable("item_namer", namer)
+    check_plain("item_namer", namer)
     names: list[str | None] = []
     for index, item in groups:
         name = check_name(namer(item, index))

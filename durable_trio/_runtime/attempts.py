@@ -64,6 +64,11 @@ class AttemptsOperation(Operation[T_co]):
                 case Replay(payload):
                     await self.invocation.supervisor.replay_checkpoint()
                     return self._decoded(payload)
+                case RunAttempt(attempt, must_start):
+                    self._node.entering(record, runs=True)
+                    value = await self._attempt(record, attempt, must_start=must_start)
+                    if value is not AGAIN:
+                        return value  # type: ignore[no-any-return]  # decoded: only the user knows its type
                 case RaiseRecorded(_, error):
                     await self.invocation.supervisor.replay_checkpoint()
                     raise recorded_error(error, self._error_class, self._identity)
@@ -72,11 +77,6 @@ class AttemptsOperation(Operation[T_co]):
                 case Interrupted(attempt):
                     self._node.entering(record, runs=True)
                     await self._interrupted(attempt)
-                case RunAttempt(attempt, must_start):
-                    self._node.entering(record, runs=True)
-                    value = await self._attempt(record, attempt, must_start=must_start)
-                    if value is not AGAIN:
-                        return value  # type: ignore[no-any-return]  # decoded: only the user knows its type
             record = self.invocation.state.get(self.id)
 
     def _decoded(self, payload: str | None) -> T_co:

@@ -7,11 +7,11 @@ lives in the batch's record alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from durable_trio._protocol.ids import operation_id
 from durable_trio._protocol.operation import ErrorObject, OperationType, SubType
-from durable_trio._protocol.replay import Identity, RaiseRecorded, Replay, decide_context
+from durable_trio._protocol.replay import Identity, RaiseRecorded, Replay, decide_context, is_answered
 from durable_trio._runtime.actor import BodyOf
 from durable_trio._runtime.bodies import call_context_body
 from durable_trio._runtime.child import ContextOperation
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from durable_trio.serdes import SerDes
+
+
+_CONTEXT: Final = (
+    OperationType.CONTEXT
+)  # looking it up in its class takes ten times as long before Python 3.12
 
 
 class BatchItems:
@@ -59,13 +64,14 @@ class BatchItems:
 
     def identity(self, batch_id: str, index: int) -> Identity:
         """Return the identity of the item at *index*."""
+        name = None if self._names is None else self._names[index]
         return Identity(
-            id=operation_id(batch_id, index),
-            type=OperationType.CONTEXT,
-            sub_type=self.sub_type,
-            name=self.name(index),
-            parent_id=batch_id,
-            is_default_name=self.explicit_name(index) is None,
+            operation_id(batch_id, index),
+            _CONTEXT,
+            self.sub_type,
+            f"{self._title}-{index}" if name is None else name,
+            batch_id,
+            name is None,
         )
 
     def name(self, index: int) -> str:
@@ -157,8 +163,7 @@ class NestedItem(ContextOperation[Any]):
         """Whether its outcome is recorded as it is, and nothing is in the way of taking it."""
         if self._awaiting_node.deadlines or self.invocation.unwinding is not None:
             return False  # they look at what begins
-        record = self.invocation.state.get(self.id)
-        return record is not None and isinstance(decide_context(record), (Replay, RaiseRecorded))
+        return is_answered(self.invocation.state.get(self.id))
 
     def take_recorded(self) -> None:
         """Take the outcome from the record."""

@@ -102,6 +102,9 @@ class BatchRun:
                     self._start_next()
                 await self._go_through_recorded()
                 self._join.child_ended()
+        if self._is_undecided:
+            # Cancelled from outside: the exit of a nursery does not raise that when every child has swallowed it.
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     def _start_next(self) -> None:
         index = next(self._waiting, None)
@@ -131,6 +134,10 @@ class BatchRun:
             if self._is_undecided:
                 self._item_ended(index, item)
                 await self._go_through_recorded()
+        except trio.Cancelled:
+            # What reaches an actor's end cancels the whole nursery; its owner looks for that by itself. Ten
+            # thousand of them in one group, with their tracebacks, would keep every actor's frames alive.
+            pass
         finally:
             self._join.child_ended()
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from durable_trio._runtime.invocation import Invocation
 
+_COROUTINE: Final = inspect.CO_COROUTINE
+
 MAX_BODY_THREADS: Final = 40
 """How many plain functions run at once in one Trio run, whatever invocations they belong to."""
 
@@ -60,7 +62,7 @@ def _code_flags(fn: Any) -> int:
 def is_async_function(fn: Any) -> bool:
     """Tell whether calling *fn* certainly gives an awaitable."""
     fn = _unwrapped(fn)
-    if _code_flags(fn) & inspect.CO_COROUTINE:
+    if _code_flags(fn) & _COROUTINE:
         return True
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
@@ -72,7 +74,7 @@ def refuse_generator(argument: str, fn: Any) -> None:
         ConfigurationError: names the argument.
     """
     fn = _unwrapped(fn)
-    if _code_flags(fn) & inspect.CO_COROUTINE:
+    if _code_flags(fn) & _COROUTINE:
         return
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise ConfigurationError(

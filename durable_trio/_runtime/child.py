@@ -15,9 +15,11 @@ around it. Its body runs on every replay, its error leaves it as it is.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from durable_trio._protocol.batching import is_result_stored
+from durable_trio._protocol.lifecycle import START, SUCCEED
 from durable_trio._protocol.operation import ContextOptions, ErrorObject, OperationAction, OperationUpdate
 from durable_trio._protocol.replay import (
     Begin,
@@ -98,26 +100,29 @@ class ContextOperation(Operation[T_co]):
         Actors run in Trio's order; announcing them first puts their STARTs into the program's.
         """
         if self.invocation.state.get(self.id) is None and not self._node.is_past:
-            self._is_announced = self.invocation.writer.announce(self.update(OperationAction.START))
+            self._is_announced = self.invocation.writer.announce(self.update(START))
 
-    async def _execute(self) -> T_co:
+    def _execute(self) -> Awaitable[T_co]:
+        # No coroutine of its own: ten thousand parked items would keep it.
         record = self.recorded()
         match decide_context(record):
-            case Replay(payload):
-                await self.invocation.supervisor.replay_checkpoint()
-                return self._decoded(payload)
-            case RaiseRecorded(_, error):
-                await self.invocation.supervisor.replay_checkpoint()
-                raise self._failure(error)
             case Begin(must_start):
                 self._node.entering(record)
                 child = ContextNode(self.invocation, prefix=self.id, parent_id=self.id, parent=self._node)
-                return await self._run_actor(lambda: self._run_body(child, must_start=must_start))
+                return self._run_actor(partial(self._run_body, child, must_start=must_start))
             case ReplayChildren():
                 child = ContextNode(
                     self.invocation, prefix=self.id, parent_id=self.id, parent=self._node, is_past=True
                 )
-                return await self._run_actor(lambda: self._run_body_again(child))
+                return self._run_actor(partial(self._run_body_again, child))
+            case recorded:
+                return self._replay(recorded)
+
+    async def _replay(self, recorded: Replay | RaiseRecorded) -> T_co:
+        await self.invocation.supervisor.replay_checkpoint()
+        if isinstance(recorded, Replay):
+            return self._decoded(recorded.payload)
+        raise self._failure(recorded.error)
 
     def _run_actor(self, run: Callable[[], Awaitable[T_co]]) -> Awaitable[T_co]:
         """Run the body in an actor; map items, which are in an actor already, run it where they are."""
@@ -131,7 +136,7 @@ class ContextOperation(Operation[T_co]):
                 awaitable = call_context_body(self._body, self.invocation.context_for(child), *self._args)
                 if must_start and not self._is_announced:
                     with closed_on_error(awaitable):
-                        await writer.record(self.update(OperationAction.START))
+                        await writer.record(self.update(START))
                 with self._body_observed(child):
                     value = await awaitable
             payload = self._encoded(value)
@@ -151,7 +156,7 @@ class ContextOperation(Operation[T_co]):
         if replay_children:
             payload = summary_text(self._summary, value) or ""
         options = ContextOptions(replay_children=replay_children)
-        return self.update(OperationAction.SUCCEED, payload=payload, options=options)
+        return self.update(SUCCEED, payload=payload, options=options)
 
     async def _fail(self, error: Exception) -> NoReturn:
         if not is_fatal(error):

@@ -12,12 +12,12 @@ verdict, so that it may be asked again on replay, too.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import trio
 
 from durable_trio._protocol.replay import Begin, Identity, RaiseRecorded, decide_context
+from durable_trio._protocol.value_class import replace
 from durable_trio._runtime.combinators import Combinator
 from durable_trio._runtime.failures import error_object, recorded_error
 from durable_trio.exceptions import OperationError

@@ -11,12 +11,12 @@ retried and it may wait. One that fails is recorded, and the next one runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from durable_trio._protocol.ids import operation_id
 from durable_trio._protocol.operation import OperationStatus, OperationType, SubType
 from durable_trio._protocol.replay import Identity
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.verdicts import CompensationRecord, decode_report, encode_report
 from durable_trio._protocol.wire import WireError
 from durable_trio._runtime.bodies import default_name

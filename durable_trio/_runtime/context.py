@@ -10,7 +10,7 @@ Its methods stand in groups: waits, batches and combinators have files of their 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, TypeVarTuple, overload
 
 from durable_trio._protocol.envelope import Failed, Succeeded
 from durable_trio._protocol.operation import OperationType, SubType
@@ -35,6 +35,7 @@ from durable_trio.config import (
     StepSemantics,
     check_callable,
     check_config,
+    check_plain,
     pick,
 )
 from durable_trio.exceptions import ValidationError
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
+
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_STEP: Final = OperationType.STEP
+_STEP_SUB_TYPE: Final = SubType.STEP
 
 
 class DurableContext(
@@ -92,7 +97,7 @@ class DurableContext(
     @overload
     def step(
         self,
-        fn: Callable[[*Args], T],
+        fn: Callable[[*Args], Awaitable[T] | T],
         *args: *Args,
         name: str | None = ...,
         retry: RetryStrategy | None = ...,
@@ -143,23 +148,24 @@ class DurableContext(
         self._node.check_use("start a step")
         check_callable("fn", fn)
         refuse_generator("fn", fn)
-        config = check_config(config, StepConfig)
-        limit = pick(timeout, config, "timeout")
-        if limit is not None and not is_async_function(fn):
+        if config is not None:
+            check_config(config, StepConfig)
+            timeout, retry = pick(timeout, config, "timeout"), pick(retry, config, "retry")
+            semantics = pick(semantics, config, "semantics")
+            serdes, result_type = pick(serdes, config, "serdes"), pick(result_type, config, "result_type")
+        if timeout is not None and not is_async_function(fn):
             raise ValidationError(
                 f"timeout cannot be given for a plain function, since its thread cannot be stopped: {fn!r}."
                 " Make it async, or limit the time of what it calls."
             )
-        timeout_seconds = None if limit is None else arguments.timeout(limit)
-        strategy = arguments.strategy(pick(retry, config, "retry"))
-        at_most_once = arguments.semantics(pick(semantics, config, "semantics"))
-        store = self._result_store(
-            fn, pick(serdes, config, "serdes"), pick(result_type, config, "result_type")
-        )
-        kind = arguments.sub_type(sub_type) or SubType.STEP
+        timeout_seconds = None if timeout is None else arguments.timeout(timeout)
+        strategy = arguments.strategy(retry)
+        at_most_once = arguments.semantics(semantics)
+        store = self._result_store(fn, serdes, result_type)
+        kind = arguments.sub_type(sub_type) or _STEP_SUB_TYPE
         return StepOperation(
             self._node,
-            self._identity(OperationType.STEP, kind, name, default_name(fn)),
+            self._identity(_STEP, kind, name, default_name(fn)),
             fn,
             args,
             retry=strategy,
@@ -208,7 +214,7 @@ class DurableContext(
         wanted = pick(result_type, config, "result_type")
         for argument, value in (("error_mapper", mapper), ("summary", summarize)):
             if value is not None:
-                check_callable(argument, value)
+                check_plain(argument, value)
         title = default_name(fn) or "child-context"
         if pick(virtual, config, "virtual", False):
             if summarize is not None or encode is not None or wanted is not None:

@@ -32,14 +32,14 @@ class ContextBase:
     def _identity(
         self, type_: OperationType, sub_type: str, name: str | None, default: str | None = None
     ) -> Identity:
-        given = check_name(name)
+        given, node = check_name(name), self._node
         return Identity(
-            id=self._node.next_operation_id(),
-            type=type_,
-            sub_type=sub_type,
-            name=given if given is not None else default,
-            parent_id=self._node.parent_id,
-            is_default_name=given is None,
+            node.next_operation_id(),
+            type_,
+            sub_type,
+            default if given is None else given,
+            node.parent_id,
+            given is None,
         )
 
     def _result_store(self, fn: Any, serdes: SerDes | None, result_type: Any) -> SerDes:

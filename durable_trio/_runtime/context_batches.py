@@ -1,6 +1,7 @@
 """``map`` and ``parallel``: the methods of ``DurableContext`` that start many contexts at once.
 
-Most of this file is signatures: type checkers see the type of every branch.
+Most of this file is signatures: type checkers see the type of every branch. What runs a batch is
+imported with the first one: importing the SDK is part of every cold start.
 """
 
 from __future__ import annotations
@@ -9,11 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._runtime import arguments
-from durable_trio._runtime.batch_items import BatchItems, ItemSerdes
-from durable_trio._runtime.batch_operation import BatchOperation, BatchOptions
 from durable_trio._runtime.bodies import default_name, refuse_generator
 from durable_trio._runtime.context_base import ContextBase
-from durable_trio._runtime.item_retry import Restarts
 from durable_trio.config import (
     CompletionConfig,
     ItemBatcher,
@@ -22,6 +20,7 @@ from durable_trio.config import (
     ParallelConfig,
     check_callable,
     check_config,
+    check_plain,
     check_whole_number,
     pick,
 )
@@ -29,7 +28,10 @@ from durable_trio.config import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from durable_trio._runtime.batch_items import ItemSerdes
+    from durable_trio._runtime.batch_operation import BatchOptions
     from durable_trio._runtime.context import DurableContext
+    from durable_trio._runtime.item_retry import Restarts
     from durable_trio._runtime.operation import Operation
     from durable_trio._runtime.parallel_options import Arm, ParallelOptions
     from durable_trio.batch import BatchResult
@@ -147,6 +149,9 @@ class BatchMethods(ContextBase):
         Raises (at once):
             ValidationError: an argument is out of range; ``min_successful`` is above the number of items.
         """
+        from durable_trio._runtime.batch_items import BatchItems, ItemSerdes
+        from durable_trio._runtime.batch_operation import BatchOperation
+
         self._node.check_use("start a map")
         check_callable("fn", fn)
         refuse_generator("fn", fn)
@@ -256,6 +261,9 @@ class BatchMethods(ContextBase):
 
         For type checkers: a tuple of 2 to 8 branches of different types gives a ``BatchResult`` of their union.
         """
+        from durable_trio._runtime.batch_items import BatchItems, ItemSerdes
+        from durable_trio._runtime.batch_operation import BatchOperation
+
         self._node.check_use("start a parallel")
         config = check_config(config, ParallelConfig)
         arms = arguments.branches(branches)
@@ -285,9 +293,12 @@ class BatchMethods(ContextBase):
         item_retry: RetryStrategy | None,
         intensity: RestartIntensity | None,
     ) -> Restarts | None:
-        return Restarts.checked(
-            pick(item_retry, config, "item_retry"), pick(intensity, config, "restart_intensity")
-        )
+        retry, budget = pick(item_retry, config, "item_retry"), pick(intensity, config, "restart_intensity")
+        if retry is None and budget is None:
+            return None
+        from durable_trio._runtime.item_retry import Restarts
+
+        return Restarts.checked(retry, budget)
 
     def _batch_options(
         self,
@@ -299,11 +310,13 @@ class BatchMethods(ContextBase):
         serdes: SerDes | None,
         summary: Callable[[Any], str] | None,
     ) -> BatchOptions:
+        from durable_trio._runtime.batch_operation import BatchOptions
+
         limit = pick(max_concurrency, config, "max_concurrency")
         check_whole_number("max_concurrency", limit, at_least=1)
         summarize = pick(summary, config, "summary")
         if summarize is not None:
-            check_callable("summary", summarize)
+            check_plain("summary", summarize)
         return BatchOptions(
             max_concurrency=limit,
             completion=arguments.completion(pick(completion, config, "completion"), total),

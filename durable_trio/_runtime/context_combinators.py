@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._runtime import arguments
-from durable_trio._runtime.combinators_all import AllOperation, AllSettledOperation
 from durable_trio._runtime.context_base import ContextBase
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class CombinatorMethods(ContextBase):
         as_tuple = isinstance(operations, tuple)
         given = arguments.contenders("ctx.all", self._node, operations, may_be_empty=True)
         identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)
+        from durable_trio._runtime.combinators_all import AllOperation
+
         return AllOperation(self._node, identity, given, as_tuple=as_tuple)
 
     @overload
@@ -182,4 +183,6 @@ class CombinatorMethods(ContextBase):
         """
         given = arguments.contenders("ctx.all_settled", self._node, operations, may_be_empty=True)
         identity = self._identity(OperationType.CONTEXT, SubType.ALL, None)
+        from durable_trio._runtime.combinators_all import AllSettledOperation
+
         return AllSettledOperation(self._node, identity, given)

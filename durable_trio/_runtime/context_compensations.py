@@ -46,7 +46,7 @@ class CompensationMethods(ContextBase):
     @overload
     def step_with_compensation(
         self,
-        fn: Callable[[*Args], T],
+        fn: Callable[[*Args], Awaitable[T] | T],
         *args: *Args,
         compensate: Callable[[DurableContext, T], Awaitable[object]],
         name: str | None = ...,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._runtime import arguments
 from durable_trio._runtime.context_base import ContextBase
-from durable_trio._runtime.race import AnyOperation, RaceOperation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,6 +107,8 @@ class RaceMethods(ContextBase):
             ContextUseError: an operation belongs to another context, or is awaited already.
         """
         given = arguments.contenders("ctx.race", self._node, operations)
+        from durable_trio._runtime.race import RaceOperation
+
         return RaceOperation(self._node, self._identity(OperationType.CONTEXT, SubType.RACE, None), given)
 
     @overload
@@ -181,4 +182,6 @@ class RaceMethods(ContextBase):
             ContextUseError: an operation belongs to another context, or is awaited already.
         """
         given = arguments.contenders("ctx.any", self._node, operations)
+        from durable_trio._runtime.race import AnyOperation
+
         return AnyOperation(self._node, self._identity(OperationType.CONTEXT, SubType.ANY, None), given)

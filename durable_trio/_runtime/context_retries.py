@@ -8,8 +8,7 @@ from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._runtime import arguments
 from durable_trio._runtime.bodies import default_name, refuse_generator
 from durable_trio._runtime.context_base import ContextBase
-from durable_trio._runtime.retry_block import RetriedBlock, RetryOperation, run_attempts
-from durable_trio.config import check_callable
+from durable_trio.config import check_callable, check_plain
 from durable_trio.exceptions import ValidationError
 
 if TYPE_CHECKING:
@@ -60,13 +59,15 @@ class RetryMethods(ContextBase):
         Raises (at once):
             ValidationError: an argument is out of range, or both *retry* and *strategy* are given.
         """
+        from durable_trio._runtime.retry_block import RetriedBlock, RetryOperation, run_attempts
+
         self._node.check_use("start a retry")
         check_callable("fn", fn)
         refuse_generator("fn", fn)
         if retry is not None and strategy is not None:
             raise ValidationError("retry and strategy are two names of one argument: give one of them")
         if summary is not None:
-            check_callable("summary", summary)
+            check_plain("summary", summary)
         block = RetriedBlock(
             fn,
             args,

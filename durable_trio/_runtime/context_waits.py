@@ -11,12 +11,8 @@ from durable_trio._protocol import limits
 from durable_trio._protocol.operation import ChainedInvokeOptions, OperationType, SubType
 from durable_trio._runtime import arguments
 from durable_trio._runtime.bodies import default_name, refuse_generator
-from durable_trio._runtime.callback import Callback, CreateCallback, WaitForCallback
-from durable_trio._runtime.condition import ConditionOperation
 from durable_trio._runtime.context_base import ContextBase
-from durable_trio._runtime.invoke import InvokeOperation
 from durable_trio._runtime.wait import WaitOperation
-from durable_trio.conditions import strategy_of
 from durable_trio.config import (
     AnyDuration,
     CallbackConfig,
@@ -26,6 +22,7 @@ from durable_trio.config import (
     check_callable,
     check_config,
     check_name,
+    check_plain,
     pick,
     whole_seconds,
 )
@@ -34,6 +31,7 @@ from durable_trio.serdes import SerDes, plain_json
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from durable_trio._runtime.callback import Callback
     from durable_trio._runtime.context import DurableContext
     from durable_trio._runtime.operation import Operation
     from durable_trio.conditions import WaitStrategy
@@ -118,6 +116,8 @@ class WaitMethods(ContextBase):
         )
         decode = self._answer_serdes(pick(serdes, config, "serdes"), pick(result_type, config, "result_type"))
         identity = self._identity(OperationType.CALLBACK, SubType.CALLBACK, name)
+        from durable_trio._runtime.callback import CreateCallback
+
         return CreateCallback(self._node, identity, options, decode)
 
     @overload
@@ -197,6 +197,8 @@ class WaitMethods(ContextBase):
             return await callback.result()
 
         identity = self._identity(OperationType.CONTEXT, SubType.WAIT_FOR_CALLBACK, given, title)
+        from durable_trio._runtime.callback import WaitForCallback
+
         return WaitForCallback(self._node, identity, body, serdes=self._serdes(None), answer_serdes=decode)
 
     def wait_for_condition(
@@ -233,6 +235,9 @@ class WaitMethods(ContextBase):
         Raises (when awaited):
             WaitForConditionError: *check* failed, or the strategy gave up.
         """
+        from durable_trio._runtime.condition import ConditionOperation
+        from durable_trio.conditions import strategy_of
+
         self._node.check_use("wait for a condition")
         check_callable("check", check)
         refuse_generator("check", check)
@@ -241,7 +246,7 @@ class WaitMethods(ContextBase):
         strategy = pick(wait_strategy, config, "wait_strategy")
         for argument, value in (("until", met), ("wait_strategy", strategy)):
             if value is not None:
-                check_callable(argument, value)
+                check_plain(argument, value)
         decide = strategy_of(met, strategy, pick(interval, config, "interval"))
         store = self._result_store(
             check, pick(serdes, config, "serdes"), pick(result_type, config, "result_type")
@@ -324,6 +329,8 @@ class WaitMethods(ContextBase):
         read = self._answer_serdes(
             pick(result_serdes, config, "result_serdes"), pick(result_type, config, "result_type")
         )
+        from durable_trio._runtime.invoke import InvokeOperation
+
         return InvokeOperation(
             self._node,
             self._identity(OperationType.CHAINED_INVOKE, SubType.CHAINED_INVOKE, name),

@@ -31,10 +31,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from durable_trio._protocol import limits
 from durable_trio._protocol.envelope import (
     Failed,
-    InvocationInput,
     NotDurableError,
     Outcome,
     Pending,
@@ -44,7 +42,6 @@ from durable_trio._protocol.envelope import (
     response_fits,
 )
 from durable_trio._protocol.operation import ErrorObject, OperationAction, OperationType, OperationUpdate
-from durable_trio._protocol.state import ExecutionState
 from durable_trio._protocol.wire import WireError
 from durable_trio._runtime.actor import BodyOf
 from durable_trio._runtime.bodies import call_context_body
@@ -54,6 +51,7 @@ from durable_trio._runtime.failures import error_object, fitted
 from durable_trio._runtime.node import ContextNode
 from durable_trio._runtime.replay_logger import make_logger
 from durable_trio._runtime.stall_watch import StallWatch
+from durable_trio._runtime.state_reading import read_state
 from durable_trio._runtime.supervisor import Supervisor
 from durable_trio._runtime.waker import Waker
 from durable_trio._runtime.writer import CheckpointWriter
@@ -61,7 +59,6 @@ from durable_trio.clock import Clock
 from durable_trio.exceptions import (
     ConfigurationError,
     ContextUseError,
-    GetStateError,
     InvocationError,
     OperationError,
     RetryableSerDesError,
@@ -72,6 +69,7 @@ from durable_trio.serdes import SerdesContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from durable_trio._protocol.state import ExecutionState
     from durable_trio._runtime.operation import Operation
     from durable_trio._runtime.options import HandlerOptions
     from durable_trio._runtime.plugin_host import PluginHost
@@ -96,7 +94,7 @@ async def run_invocation(
     except WireError as error:
         raise ConfigurationError(f"the invocation event is malformed: {error}") from error
     try:
-        state = await _load_state(client, given)
+        state = await read_state(client, given)
     except ServiceError as error:
         return encode_outcome(_outcome_of(error))
     invocation = Invocation(state, client, options, lambda_context)
@@ -107,27 +105,6 @@ async def run_invocation(
 
     outcome = await run_observed(invocation, lambda: invocation.run(fn, given.checkpoint_token))
     return encode_outcome(outcome)
-
-
-async def _load_state(client: ServiceClient, given: InvocationInput) -> ExecutionState:
-    """Read every page of the state, before any code of the user's runs."""
-    state = ExecutionState(given.durable_execution_arn, updated_operation_ids=given.updated_operation_ids)
-    state.load(given.operations)
-    marker = given.next_marker
-    while marker:
-        page = await client.get_state(
-            durable_execution_arn=given.durable_execution_arn,
-            checkpoint_token=given.checkpoint_token,
-            marker=marker,
-            max_items=limits.MAX_PAGE_SIZE,
-        )
-        state.load(page.operations)
-        marker = page.next_marker
-    if state.execution is None:
-        raise GetStateError(
-            f"the state of {given.durable_execution_arn} has no EXECUTION operation: its input is missing"
-        )
-    return state
 
 
 def _outcome_of(error: Exception) -> Outcome:
@@ -321,6 +298,8 @@ class Invocation:
         A plain nursery of the user's mixes them with ``Cancelled``; ours would let them out as a group, as if
         they were the outcome.
         """
+        if all(type(error) is trio.Cancelled for error in group.exceptions):
+            return group
         cancelled = group.subgroup(trio.Cancelled)
         stronger = group.subgroup(lambda error: not isinstance(error, (Exception, BaseExceptionGroup)))
         if cancelled is None or stronger is None:
@@ -373,7 +352,7 @@ class Invocation:
     @property
     def is_closing(self) -> bool:
         """Tell whether durable operations are refused."""
-        return self._fatal is not None or self._completed is not None or self.supervisor.is_closing
+        return self.supervisor.is_closing or self._fatal is not None or self._completed is not None
 
     async def refuse(self) -> NoReturn:
         """Refuse a durable operation, with the reason."""

@@ -29,6 +29,7 @@ import trio
 
 from durable_trio._protocol.ids import operation_id
 from durable_trio.exceptions import ContextUseError
+from durable_trio.step_context import _current_step
 
 if TYPE_CHECKING:
     from durable_trio._protocol.operation import OperationRecord
@@ -51,7 +52,6 @@ class ContextNode:
     __slots__ = (
         "_is_replaying",
         "_latest_end_at",
-        "_next_id",
         "_position",
         "_safe_values",
         "_unconfirmed",
@@ -90,10 +90,10 @@ class ContextNode:
         # A finished context whose body runs again: nothing new may come of it.
         self.is_past: bool = is_past or (parent is not None and parent.is_past)
         self._latest_end_at: int | None = None
-        self._unconfirmed: list[str] = []  # awaited operations whose end is not acknowledged yet
+        # Awaited operations whose end is not acknowledged yet; None stands for none, in ten thousand contexts.
+        self._unconfirmed: list[str] | None = None
         self._position = 0
         self._safe_values = 0
-        self._next_id = operation_id(prefix, 1)
         self._is_replaying = self._has_run_before()
 
     def __repr__(self) -> str:
@@ -103,10 +103,8 @@ class ContextNode:
 
     def next_operation_id(self) -> str:
         """Take the id of the next position."""
-        taken = self._next_id
         self._position += 1
-        self._next_id = operation_id(self.prefix, self._position + 1)
-        return taken
+        return operation_id(self.prefix, self._position)
 
     def taken_ids(self) -> list[str]:
         """Return the ids that were taken so far."""
@@ -123,7 +121,7 @@ class ContextNode:
     @property
     def upcoming_id(self) -> str:
         """The id of the next position, which is not taken yet."""
-        return self._next_id
+        return operation_id(self.prefix, self._position + 1)
 
     def next_safe_value(self) -> int:
         """Take the next number of the counter behind replay-safe values."""
@@ -138,7 +136,7 @@ class ContextNode:
         Raises:
             ContextUseError: names what is wrong, and the remedy.
         """
-        if not self.is_usable:
+        if self.owner is None or self.owner is not _current_task() or self.busy_with is not None:
             raise ContextUseError(f"cannot {what} here: {self._misuse()}")
 
     @property
@@ -149,7 +147,8 @@ class ContextNode:
     def _misuse(self) -> str:
         if self.is_ended:
             return "its context has ended. Use a context only inside the function it was passed to."
-        if self.busy_with is not None and self.owner is _current_task():
+        # A body's threads and tasks have its context variables.
+        if self.busy_with is not None and (self.owner is _current_task() or _current_step.get() is not None):
             return (
                 f"the context is busy with {self.busy_with.title}. A step's body must not use the context: move durable"
                 " operations out of the step, or into ctx.run_in_child_context."
@@ -163,8 +162,8 @@ class ContextNode:
             return "this is the context of an outer function. Use the one that was passed to this function."
         return (
             "it belongs to another task. The ids of its operations would depend on scheduling. To do several"
-            " things at once use ctx.all([...]) or ctx.map(...); to run durable code in a task of its own use"
-            " ctx.run_in_child_context(...)."
+            " things at once use ctx.all([...]) or ctx.map(...); to run durable code in a task of its own use a child"
+            " context: ctx.open_nursery() or ctx.run_in_child_context(...)."
         )
 
     def _is_around_current(self) -> bool:
@@ -202,7 +201,8 @@ class ContextNode:
             return True
         # A virtual context shares its parent's id with others: its first operation tells, or the first one inside
         # that, which is virtual itself.
-        return state.get(self._next_id) is not None or state.get(operation_id(self._next_id, 1)) is not None
+        first_id = self.upcoming_id
+        return state.get(first_id) is not None or state.get(operation_id(first_id, 1)) is not None
 
     @property
     def is_replaying(self) -> bool:
@@ -218,7 +218,7 @@ class ContextNode:
         """Note that an operation is through. *was_settled*: the previous invocation saw it finished."""
         state = self.invocation.state
         if self._is_replaying and (
-            not was_settled or (not state.was_resumed and state.get(self._next_id) is None)
+            not was_settled or (not state.was_resumed and state.get(self.upcoming_id) is None)
         ):
             self._is_replaying = False
 
@@ -230,6 +230,8 @@ class ContextNode:
         if record is not None and record.ended_at is not None:
             self._latest_end_at = max(record.ended_at, self._latest_end_at or 0)
         else:
+            if self._unconfirmed is None:
+                self._unconfirmed = []
             self._unconfirmed.append(id_)
 
     def latest_end_at(self) -> int:
@@ -250,6 +252,8 @@ class ContextNode:
         return execution.started_at if execution is not None else 0
 
     def _confirm(self) -> None:
+        if not self._unconfirmed:
+            return
         state = self.invocation.state
         for id_ in self._unconfirmed:
             record = state.get(id_)

@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
 
 import trio
 
-from durable_trio._protocol.operation import OperationUpdate
-from durable_trio._protocol.replay import Identity, difference, through_at
+from durable_trio._protocol.replay import Identity, through_at
 from durable_trio._runtime.cancelling import (
     has_plain_deadline,
     is_plain,
@@ -27,34 +25,16 @@ from durable_trio._runtime.cancelling import (
     plain_deadline_error,
 )
 from durable_trio._runtime.guarding import run_guarded
-from durable_trio.exceptions import (
-    ContextUseError,
-    DurableError,
-    NonDeterministicExecutionError,
-    OperationCancelledError,
-    RetryableSerDesError,
-    SerDesError,
-)
-from durable_trio.serdes import SerdesContext
+from durable_trio._runtime.recorded_operation import RecordedOperation
+from durable_trio.exceptions import ContextUseError, OperationCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
-    from contextlib import AbstractContextManager
     from typing import Any
 
-    from durable_trio._protocol.operation import (
-        ErrorObject,
-        OperationAction,
-        OperationRecord,
-        UpdateOptions,
-    )
-    from durable_trio._runtime.invocation import Invocation
     from durable_trio._runtime.node import ContextNode
-    from durable_trio.serdes import SerDes
 
 T_co = TypeVar("T_co", covariant=True)
-
-_UNOBSERVED: Final = nullcontext()
 
 
 class _Stage(Enum):
@@ -67,20 +47,24 @@ class _Stage(Enum):
     CANCELLED = "cancelled"
 
 
-class Operation(ABC, Generic[T_co]):
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_CREATED, _FREE, _CLAIMED, _RUNNING, _SUCCEEDED, _FAILED, _CANCELLED = _Stage
+
+
+class Operation(RecordedOperation, ABC, Generic[T_co]):
     """A durable operation, to be awaited.
 
     Attributes:
         id: the operation's id in the execution.
         name: its name, or None.
+        invocation: the invocation that it belongs to.
 
     Awaiting returns the operation's value or raises its error, the same on the first run and on replay. It is
     always a Trio checkpoint. If the await is cancelled, what was recorded stays recorded.
     """
 
-    __slots__ = ("__weakref__", "_identity", "_node", "_stage", "_value", "id", "name")
+    __slots__ = ("_stage", "_value")
 
-    kind: ClassVar[str] = "operation"
     _tells_time: ClassVar[bool] = True
     """Its end is acknowledged when it is handed on, so its time is known to ``ctx.now()``."""
     is_unrecorded: ClassVar[bool] = False
@@ -90,29 +74,21 @@ class Operation(ABC, Generic[T_co]):
     """A durable deadline asks when it was through; else it asks the operations in it."""
 
     def __init__(self, node: ContextNode, identity: Identity) -> None:
-        self._node = node
-        self._identity = identity
-        self.id = identity.id
-        self.name = identity.name
-        self._stage = _Stage.CREATED
+        super().__init__(node, identity)
+        self._stage = _CREATED
         self._value: Any = None
-        if node.invocation.on_created is not None:
-            node.invocation.on_created(self)
+        if self.invocation.on_created is not None:
+            self.invocation.on_created(self)
 
     def __repr__(self) -> str:
         return f"<{self.title} {self._stage.value}>"
-
-    @property
-    def title(self) -> str:
-        """What to call the operation in a message."""
-        return f"{self.kind} {self.name!r}" if self.name else f"{self.kind} {self.id[:8]}"
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         return self._perform().__await__()
 
     def __del__(self) -> None:
         # Half-made objects (an error in __init__) have no stage.
-        if getattr(self, "_stage", None) is _Stage.CREATED and not self._is_moot():
+        if getattr(self, "_stage", None) is _CREATED and not self._is_moot():
             warnings.warn(f"{self.title} was never awaited", RuntimeWarning, stacklevel=1, source=self)
 
     def _is_moot(self) -> bool:
@@ -122,25 +98,10 @@ class Operation(ABC, Generic[T_co]):
         construct = self._node.construct
         return construct is not None and construct.is_cut
 
-    @property
-    def invocation(self) -> Invocation:
-        """The invocation that the operation belongs to."""
-        return self._node.invocation
-
-    @property
-    def identity(self) -> Identity:
-        """What it is, and where in the program."""
-        return self._identity
-
-    @property
-    def parent_id(self) -> str | None:
-        """The id of the context it belongs to; None at the root."""
-        return self._identity.parent_id
-
     # --- running ------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def _execute(self) -> T_co:
+    def _execute(self) -> Awaitable[T_co]:
         """Replay the operation, or do it and record it."""
 
     async def _perform(self) -> T_co:
@@ -150,7 +111,7 @@ class Operation(ABC, Generic[T_co]):
         except ContextUseError:
             self._refuse()
             raise
-        if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
+        if self.has_ended:
             await trio.lowlevel.checkpoint()
             self.tell_time()
             return self.value
@@ -159,7 +120,11 @@ class Operation(ABC, Generic[T_co]):
         node.busy_with = self
         try:
             if node.construct is None:
-                await self.run()
+                # As ``run`` does, without its coroutine: ten thousand parked branches would keep it.
+                if self.invocation.is_closing or self.invocation.deadline.has_passed:
+                    await self._keep_from_starting()
+                with _Settling(self):
+                    self._value = await self._start()
             else:
                 await node.construct.run_cuttable(self)
         except (trio.Cancelled, BaseExceptionGroup) as cancellation:
@@ -212,14 +177,14 @@ class Operation(ABC, Generic[T_co]):
                 f"cannot give {self.title} to {combinator}: it belongs to another context. Combine"
                 " operations of the context that combines them."
             )
-        if self._stage not in (_Stage.SUCCEEDED, _Stage.FAILED):
+        if self._stage not in (_SUCCEEDED, _FAILED):
             self._claim(f"given to {combinator}")
-            self._stage = _Stage.CLAIMED
+            self._stage = _CLAIMED
 
     def unclaim(self) -> None:
         """Take it back from a combinator that came to nothing."""
-        if self._stage is _Stage.CLAIMED:
-            self._stage = _Stage.FREE
+        if self._stage is _CLAIMED:
+            self._stage = _FREE
 
     def belongs_to(self, node: ContextNode) -> bool:
         """Tell whether *node*'s body may combine it with its own operations."""
@@ -231,11 +196,11 @@ class Operation(ABC, Generic[T_co]):
 
     def _refuse(self) -> None:
         """Note that somebody tried: the error says what is wrong, a warning on top would mislead."""
-        if self._stage is _Stage.CREATED:
-            self._stage = _Stage.FREE
+        if self._stage is _CREATED:
+            self._stage = _FREE
 
     def _claim(self, how: str) -> None:
-        if self._stage is _Stage.CANCELLED:
+        if self._stage is _CANCELLED:
             # Its end may have been on its way when it was cancelled; then it has an outcome, as it has on replay.
             if self._may_be_awaited_after_cancellation or self.invocation.state.is_terminal(self.id):
                 self.invocation.state.reclaim(self.id)
@@ -244,7 +209,7 @@ class Operation(ABC, Generic[T_co]):
                 f"{self.title} was cancelled, because what it was part of had been decided without it:"
                 " do not await it again, create a new operation"
             )
-        if self._stage in (_Stage.CLAIMED, _Stage.RUNNING):
+        if self._stage in (_CLAIMED, _RUNNING):
             raise ContextUseError(f"{self.title} cannot be {how}: it is {self._stage.value} already")
 
     def lose(self) -> None:
@@ -252,87 +217,47 @@ class Operation(ABC, Generic[T_co]):
 
         What has ended without a record that says so has no outcome either: a replay would not know of it.
         """
-        if self._stage is _Stage.CLAIMED or (
-            self.has_ended and not self.invocation.state.is_terminal(self.id)
-        ):
-            self._stage = _Stage.CANCELLED
+        if self._stage is _CLAIMED or (self.has_ended and not self.invocation.state.is_terminal(self.id)):
+            self._stage = _CANCELLED
             self._value = None
-        if self._stage is _Stage.CANCELLED:
+        if self._stage is _CANCELLED:
             self.invocation.state.abandon(self.id)
 
     def release(self) -> None:
         """Note on replay that the operation had ended when its combinator was decided, and may be asked again."""
-        if self._stage is _Stage.CLAIMED:
-            self._stage = _Stage.FREE
+        if self._stage is _CLAIMED:
+            self._stage = _FREE
 
     @property
     def has_ended(self) -> bool:
         """Whether it has an outcome."""
-        return self._stage in (_Stage.SUCCEEDED, _Stage.FAILED)
+        return self._stage is _SUCCEEDED or self._stage is _FAILED
 
     async def run(self) -> None:
         """Run the operation to its end and keep the outcome; an ``Exception`` is an outcome, too."""
-        if self._stage in (_Stage.SUCCEEDED, _Stage.FAILED):
+        if self.has_ended:
             await trio.lowlevel.checkpoint()
             return
-        if self.invocation.is_closing:
-            await self.invocation.refuse()
-        if self.invocation.deadline.has_passed:
-            await self.invocation.supervisor.hold()
-        self._stage = _Stage.RUNNING
-        self.invocation.supervisor.progress += 1
-        was_settled = self.was_settled()
-        try:
+        if self.invocation.is_closing or self.invocation.deadline.has_passed:
+            await self._keep_from_starting()
+        with _Settling(self):
             self._value = await self._start()
-        except Exception as error:  # noqa: BLE001  # the operation's outcome, raised to whoever awaits it
-            self._fail_with(error)
-        except BaseExceptionGroup as group:
-            self._stage = _Stage.CANCELLED
-            raise self.invocation.cancellation_in(group) from None
-        except BaseException:
-            self._stage = _Stage.CANCELLED
-            raise
-        else:
-            self._stage = _Stage.SUCCEEDED
-        self.invocation.supervisor.progress += 1
-        self._awaiting_node.leaving(was_settled=was_settled)
 
     def take_outcome(self, get: Callable[[], T_co]) -> None:
         """Take the outcome that *get* returns or raises, which is recorded: what ``run`` does, at once."""
-        self._stage = _Stage.RUNNING
-        was_settled = self.was_settled()
-        try:
+        with _Settling(self):
             self._value = get()
-        except Exception as error:  # noqa: BLE001  # the operation's outcome, as in ``run``
-            self._fail_with(error)
-        else:
-            self._stage = _Stage.SUCCEEDED
-        self.invocation.supervisor.progress += 1
-        self._awaiting_node.leaving(was_settled=was_settled)
 
-    def _fail_with(self, error: Exception) -> None:
-        if error.__suppress_context__:
-            # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
-            error.__context__ = None
-        self._value = error
-        self._stage = _Stage.FAILED
+    async def _keep_from_starting(self) -> NoReturn:
+        if self.invocation.is_closing:
+            await self.invocation.refuse()
+        await self.invocation.supervisor.hold()
 
     def _start(self) -> Awaitable[T_co]:
         node, invocation = self._awaiting_node, self.invocation
         if node.deadlines or invocation.unwinding is not None:
             return run_guarded(self, node, self._execute)
         return self._execute()
-
-    def observed(
-        self, attempt: int | None = None, *, is_replaying_children: bool = False
-    ) -> AbstractContextManager[None]:
-        """Return what goes around a run of the operation's body: plugins are told of it, if there are any."""
-        plugins = self.invocation.plugins
-        if plugins is None:
-            return _UNOBSERVED
-        return plugins.user_function(
-            self._identity, attempt=attempt, is_replaying_children=is_replaying_children
-        )
 
     def has_inside(self, other: Operation[Any]) -> bool:
         """Tell whether *other* is this operation, or inside of it, at any depth."""
@@ -344,7 +269,7 @@ class Operation(ABC, Generic[T_co]):
     @property
     def is_running(self) -> bool:
         """Whether it has begun and has no outcome yet."""
-        return self._stage is _Stage.RUNNING
+        return self._stage is _RUNNING
 
     @property
     def is_ending(self) -> bool:
@@ -366,8 +291,8 @@ class Operation(ABC, Generic[T_co]):
 
     def cut_off(self) -> None:
         """Note that it is not awaited after all: the code that was about to is cut off."""
-        if self._stage is _Stage.CREATED:
-            self._stage = _Stage.CANCELLED
+        if self._stage is _CREATED:
+            self._stage = _CANCELLED
 
     def was_settled(self) -> bool:
         """Tell, before it runs, whether the previous invocation had come past this operation."""
@@ -376,135 +301,46 @@ class Operation(ABC, Generic[T_co]):
     @property
     def error(self) -> Exception | None:
         """The error it ended with; None if it has not ended, or succeeded."""
-        return self._value if self._stage is _Stage.FAILED else None
+        return self._value if self._stage is _FAILED else None
 
     @property
     def value(self) -> T_co:
         """The value it ended with. Raises its error if it failed."""
-        if self._stage is _Stage.FAILED:
+        if self._stage is _FAILED:
             raise self._value
         value: T_co = self._value
         return value
 
-    def refuse_record(self) -> None:
-        """Fail the execution if something is recorded under the id of an operation that records nothing.
 
-        Raises:
-            NonDeterministicExecutionError: it was recorded by an earlier form of the program.
-        """
-        record = self.invocation.state.get(self.id)
-        if record is not None:
-            self.invocation.fail(
-                NonDeterministicExecutionError(
-                    f"{self.title} records nothing of its own, but a {record.sub_type or record.type} is recorded at"
-                    " this place: whether a context is virtual or flat must not change under a running execution."
-                )
-            )
+class _Settling:
+    """Around what gives an operation its outcome: an ``Exception`` is one, too; what is cancelled has none."""
 
-    # --- wire ---------------------------------------------------------------------------------------------
+    __slots__ = ("_operation", "_was_settled")
 
-    def update(
-        self,
-        action: OperationAction,
-        *,
-        payload: str | None = None,
-        error: ErrorObject | None = None,
-        options: UpdateOptions | None = None,
-    ) -> OperationUpdate:
-        """Return the update that asks for *action* on this operation."""
-        identity = self._identity
-        return OperationUpdate(
-            identity.id,
-            identity.type,
-            action,
-            identity.parent_id,
-            identity.name,
-            identity.sub_type,
-            payload,
-            error,
-            options,
-        )
+    def __init__(self, operation: Operation[Any]) -> None:
+        self._operation = operation
 
-    def encode(self, serdes: SerDes, value: Any) -> str:
-        """Return the payload of *value*.
+    def __enter__(self) -> None:
+        operation = self._operation
+        operation._stage = _RUNNING
+        operation.invocation.supervisor.progress += 1
+        self._was_settled = operation.was_settled()
 
-        Raises:
-            SerDesError: *serdes* refused it, or failed.
-            RetryableSerDesError: it failed for now; the invocation ends with it.
-        """
-        try:
-            return serdes.serialize(value, self._serdes_context)
-        except RetryableSerDesError as error:
-            self.invocation.fail(error)
-        except DurableError:
-            raise
-        except Exception as error:
-            raise SerDesError(
-                f"the serdes of {self.title} cannot serialize: {error!r}; raise RetryableSerDesError in"
-                " it for trouble that passes"
-            ) from error
-
-    def decode(self, serdes: SerDes, payload: str, ctx: SerdesContext | None = None) -> Any:
-        """Return the value of *payload*, which is this operation's own unless *ctx* says whose it is.
-
-        Raises:
-            SerDesError: *serdes* refused it, or failed.
-            RetryableSerDesError: it failed for now; the invocation ends with it.
-        """
-        try:
-            return serdes.deserialize(payload, ctx or self._serdes_context)
-        except RetryableSerDesError as error:
-            # Even if the program catches it: the first run saw the value, so a replay must not go another way.
-            self.invocation.fail(error)
-        except DurableError:
-            raise
-        except Exception as error:
-            raise SerDesError(
-                f"the serdes of {self.title} cannot deserialize: {error!r}; raise RetryableSerDesError"
-                " in it for trouble that passes"
-            ) from error
-
-    @property
-    def _serdes_context(self) -> SerdesContext:
-        return SerdesContext(
-            operation_id=self.id,
-            execution_arn=self.invocation.state.durable_execution_arn,
-            name=self.name,
-        )
-
-    # --- identity -----------------------------------------------------------------------------------------
-
-    def recorded(self) -> OperationRecord | None:
-        """Return the record of this operation, after making sure that it is this operation's.
-
-        Raises:
-            NonDeterministicExecutionError: it is the record of something else; the execution fails.
-        """
-        record = self.invocation.state.get(self.id)
-        if record is None:
-            if self._node.is_past:
-                self.invocation.fail(
-                    NonDeterministicExecutionError(
-                        f"{self.title} is new, but its context has finished: a context whose result is too big to"
-                        " keep runs its body again, and must ask for the operations that it asked for before."
-                    )
-                )
-            return None
-        if self.invocation.plugins is not None and not record.status.is_terminal:
-            self.invocation.plugins.operation_met(record)
-        differs = difference(record, self._identity)
-        if differs is None:
-            return record
-        if differs.only_default_name:
-            self.invocation.log.warning(
-                "default name changed", operationId=self.id, recorded=record.name, now=self.name
-            )
-            return record
-        self.invocation.fail(
-            NonDeterministicExecutionError(
-                f"{self.title} does not match what was recorded at this place:\n{differs.text}\n"
-                "The code has changed since the execution started, or its order of operations depends on something"
-                " that is not recorded (time, randomness, iteration over a set, plain tasks). Deploy changed code"
-                " under a new version, and decide by recorded values only."
-            )
-        )
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        operation = self._operation
+        if error is None:
+            operation._stage = _SUCCEEDED
+        elif isinstance(error, Exception):
+            if error.__suppress_context__:
+                # Built from what was recorded. The live error behind it is gone on replay, so it goes now.
+                error.__context__ = None
+            operation._value = error
+            operation._stage = _FAILED
+        else:
+            operation._stage = _CANCELLED
+            if isinstance(error, BaseExceptionGroup):
+                raise operation.invocation.cancellation_in(error) from None
+            return False
+        operation.invocation.supervisor.progress += 1
+        operation._awaiting_node.leaving(was_settled=self._was_settled)
+        return True

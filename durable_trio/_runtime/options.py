@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 import trio
 
 from durable_trio._protocol.replay import Begin, RaiseRecorded, Replay, ReplayChildren, decide_context
+from durable_trio._protocol.value_class import replace
 from durable_trio._protocol.wire import WireError, decode_error, encode_error
 from durable_trio._runtime.combinators import Combinator
 from durable_trio._runtime.failures import error_object, fitted, recorded_error

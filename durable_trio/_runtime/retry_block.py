@@ -15,13 +15,13 @@ user's registered class.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from durable_trio._protocol.attempt_record import decode_failed_attempt, encode_failed_attempt
 from durable_trio._protocol.operation import OperationType, SubType
 from durable_trio._protocol.replay import Identity
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._runtime.child import ContextOperation
 from durable_trio._runtime.failures import NEVER_RETRIED, error_object, recorded_error
 from durable_trio._runtime.wait import WaitOperation

@@ -7,12 +7,13 @@ The hash is keyed, so that no such value can ever equal an operation's id or giv
 from __future__ import annotations
 
 import random
-import uuid
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import uuid
+
     from durable_trio._runtime.context import DurableContext
     from durable_trio._runtime.node import ContextNode
 
@@ -24,6 +25,8 @@ def _digest(node: ContextNode, kind: bytes, size: int) -> bytes:
 
 def safe_uuid(node: ContextNode) -> uuid.UUID:
     """Return the next replay-safe UUID of *node*: version 4 in form."""
+    import uuid
+
     return uuid.UUID(bytes=_digest(node, b"uuid", 16), version=4)
 
 

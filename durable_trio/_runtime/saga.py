@@ -92,7 +92,7 @@ class Saga(Construct):
     @overload
     def step(
         self,
-        fn: Callable[[*Args], T],
+        fn: Callable[[*Args], Awaitable[T] | T],
         *args: *Args,
         compensate: Callable[[DurableContext, T], Awaitable[object]],
         name: str | None = ...,

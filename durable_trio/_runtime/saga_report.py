@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 
 
 @dataclass(frozen=True, slots=True)

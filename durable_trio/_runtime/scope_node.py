@@ -39,7 +39,7 @@ class ScopeNode(ContextNode):
         self.deadlines = deadlines
         self._is_replaying = outer.is_replaying
         self._latest_end_at = outer._latest_end_at
-        self._unconfirmed = list(outer._unconfirmed)
+        self._unconfirmed = None if outer._unconfirmed is None else list(outer._unconfirmed)
 
     def next_operation_id(self) -> str:
         """Take the id of the next position; the construct is recorded as started before its first operation."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from durable_trio._protocol.lifecycle import START, SUCCEED
 from durable_trio._protocol.operation import ErrorObject, OperationAction, StepOptions
 from durable_trio._runtime.attempts import AGAIN, AttemptsOperation
 from durable_trio._runtime.failures import NEVER_RETRIED, error_object, is_fatal, recorded_error
@@ -63,7 +64,7 @@ class StepOperation(AttemptsOperation[T_co]):
     async def _attempt(self, record: OperationRecord | None, attempt: int, *, must_start: bool) -> Any:
         writer = self.invocation.writer
         if must_start:
-            start = self.update(OperationAction.START)
+            start = self.update(START)
             if self._at_most_once:
                 await writer.commit(start)
             else:
@@ -73,7 +74,7 @@ class StepOperation(AttemptsOperation[T_co]):
                 self, attempt, self._fn, *self._args, timeout_seconds=self._timeout_seconds
             )
             payload = self.encode(self._serdes, value)
-            succeed = writer.sized(self.update(OperationAction.SUCCEED, payload=payload))
+            succeed = writer.sized(self.update(SUCCEED, payload=payload))
         except Exception as error:  # noqa: BLE001  # the attempt's failure, whatever it is
             await self._fail_attempt(error, attempt)
             return AGAIN

@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
@@ -41,7 +42,7 @@ from durable_trio.config import CheckpointingMode
 from durable_trio.exceptions import CheckpointError, SizeLimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from durable_trio._protocol.operation import OperationRecord
     from durable_trio._protocol.state import ExecutionState
@@ -55,34 +56,26 @@ LINGER_SECONDS: Final = 0.05
 
 _QUIET_ROUNDS: Final = 2
 
+# Looking a member up in its class takes ten times as long before Python 3.12.
+_EXECUTION: Final = OperationType.EXECUTION
+_ABORTED: Final = trio.lowlevel.Abort.SUCCEEDED
+
 
 class SizedUpdate:
-    """An update that is known to fit a request, with its size in it."""
-
-    __slots__ = ("encoded_bytes", "update")
-
-    def __init__(self, update: OperationUpdate, size: int) -> None:
-        self.update = update
-        self.encoded_bytes = size
-
-
-class _Entry:
-    """One message to the writer: an update or nothing, and who waits for it."""
+    """One message to the writer: an update that is known to fit a request, or nothing, and who waits for it."""
 
     __slots__ = ("encoded_bytes", "is_actor", "task", "update")
 
-    def __init__(
-        self,
-        update: OperationUpdate | None,
-        size: int,
-        task: trio.lowlevel.Task | None = None,
-        *,
-        is_actor: bool = False,
-    ) -> None:
+    def __init__(self, update: OperationUpdate | None, size: int) -> None:
         self.update = update
         self.encoded_bytes = size
-        self.task = task
-        self.is_actor = is_actor
+        self.task: trio.lowlevel.Task | None = None
+        self.is_actor = False
+
+
+def _nothing() -> SizedUpdate:
+    """Return a message that only asks to be told when what was queued before it is stored."""
+    return SizedUpdate(None, 0)
 
 
 class CheckpointWriter:
@@ -100,14 +93,15 @@ class CheckpointWriter:
         self._state = state
         self._supervisor = supervisor
         self._clock = clock
-        self._mode = mode
-        self._max_updates = 1 if mode is CheckpointingMode.EAGER else limits.MAX_UPDATES_PER_CHECKPOINT
-        self._inbox_send, self._inbox = trio.open_memory_channel[_Entry](math.inf)
-        self._queue: deque[_Entry] = deque()
+        self._is_eager = mode is CheckpointingMode.EAGER
+        self._is_optimistic = mode is CheckpointingMode.OPTIMISTIC
+        self._max_updates = 1 if self._is_eager else limits.MAX_UPDATES_PER_CHECKPOINT
+        self._inbox_send, self._inbox = trio.open_memory_channel[SizedUpdate](math.inf)
+        self._queue: deque[SizedUpdate] = deque()
         self._undone = 0  # entries in inbox, queue and flight: what is not durable yet
         self._waiters = 0  # those of them that somebody waits for ...
         self._waiting_actors = 0  # ... and of these, the ones that the supervisor counts as running
-        self._in_flight: list[_Entry] = []
+        self._in_flight: list[SizedUpdate] = []
         self._durable = 0
         self._linger = trio.CancelScope()
         self._is_completing = False
@@ -131,7 +125,7 @@ class CheckpointWriter:
             SizeLimitError: it is too big to be sent.
         """
         size = encoded_bytes(update)
-        if update.type is OperationType.EXECUTION:
+        if update.type is _EXECUTION:
             self._check_result_size(update)
         elif size > MAX_UPDATE_BYTES:
             raise SizeLimitError(
@@ -156,11 +150,10 @@ class CheckpointWriter:
         Raises:
             SizeLimitError: it is too big to be sent.
         """
-        sized = update if isinstance(update, SizedUpdate) else self.sized(update)
-        self._put(_Entry(sized.update, sized.encoded_bytes))
+        self._put(update if isinstance(update, SizedUpdate) else self.sized(update))
 
-    async def commit(self, *updates: OperationUpdate | SizedUpdate) -> None:
-        """Record *updates* and return once the service has stored them.
+    def commit(self, *updates: OperationUpdate | SizedUpdate) -> Awaitable[None]:
+        """Record *updates*, when this is awaited, and return once the service has stored them.
 
         If cancelled while waiting, they may still be stored: they were already queued.
 
@@ -168,56 +161,53 @@ class CheckpointWriter:
             SizeLimitError: one is too big to be sent; none of them was queued.
         """
         if self._supervisor.is_suspended:
-            await self._supervisor.refuse()
+            return self._supervisor.refuse()
         sized = [update if isinstance(update, SizedUpdate) else self.sized(update) for update in updates]
-        for earlier in sized[:-1]:
-            self.record_soon(earlier)
-        await self._put_and_wait(sized[-1].update, sized[-1].encoded_bytes)
+        return self._put_and_wait(*sized)
 
     async def record(self, update: OperationUpdate | SizedUpdate) -> None:
         """Record *update* as ``record_soon`` does; in EAGER mode, return once it is stored.
 
         For what nobody has to wait for, except who asked to wait for everything.
         """
-        if self._mode is CheckpointingMode.EAGER or self._supervisor.is_suspended:
+        if self._is_eager or self._supervisor.is_suspended:
             await self.commit(update)
         else:
             self.record_soon(update)
 
     def announce(self, update: OperationUpdate) -> bool:
         """Queue *update* ahead of the actor it belongs to; False in EAGER mode, where the actor has to wait for it."""
-        if self._mode is CheckpointingMode.EAGER:
+        if self._is_eager:
             return False
         self.record_soon(update)
         return True
 
-    async def hand_on(self, update: OperationUpdate | SizedUpdate) -> None:
+    def hand_on(self, update: OperationUpdate | SizedUpdate) -> Awaitable[None]:
         """Record *update* as ``commit`` does; in OPTIMISTIC mode, only queue it.
 
         For the end of a step: its value may be handed on before it is durable, since whatever makes a promise
         to the outside is queued behind it and waits.
         """
-        if self._mode is CheckpointingMode.OPTIMISTIC and not self._supervisor.is_suspended:
+        if self._is_optimistic and not self._supervisor.is_suspended:
             self.record_soon(update)
-            await trio.lowlevel.checkpoint()
-        else:
-            await self.commit(update)
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105  # the caller awaits it
+        return self.commit(update)
 
     async def drained(self) -> None:
         """Return when nothing is queued or in flight; unlike ``flush``, does not count as an actor's wait."""
         while self._undone:
-            await self._put_and_wait(None, 0, is_actor=False)
+            await self._put_and_wait(_nothing(), is_actor=False)
 
     async def flush(self) -> None:
         """Return once everything queued so far is durable."""
         if self._undone:
-            await self._put_and_wait(None, 0)
+            await self._put_and_wait(_nothing())
         else:
             await trio.lowlevel.checkpoint()
 
     async def refresh(self) -> None:
         """Ask the service what has changed, by a checkpoint without updates if there are none."""
-        await self._put_and_wait(None, 0, is_actor=False)
+        await self._put_and_wait(_nothing(), is_actor=False)
 
     # --- what the supervisor calls ------------------------------------------------------------------------
 
@@ -258,12 +248,12 @@ class CheckpointWriter:
             self._is_closed = True
             self._give_up()
 
-    def _next_batch(self) -> list[_Entry]:
+    def _next_batch(self) -> list[SizedUpdate]:
         batch = take_batch(self._queue, self._max_updates)
         if self._is_completing:
             # The execution's end is the last thing to be recorded; what others queued behind it is void.
             for index, entry in enumerate(batch):
-                if entry.update is not None and entry.update.type is OperationType.EXECUTION:
+                if entry.update is not None and entry.update.type is _EXECUTION:
                     self._queue.extendleft(reversed(batch[index + 1 :]))
                     return batch[: index + 1]
         return batch
@@ -300,7 +290,7 @@ class CheckpointWriter:
         except trio.WouldBlock:
             return len(self._queue) > before
 
-    async def _send(self, token: str, batch: list[_Entry]) -> str | None:
+    async def _send(self, token: str, batch: list[SizedUpdate]) -> str | None:
         updates = [entry.update for entry in batch if entry.update is not None]
         self._in_flight = batch
         response = await self._client.checkpoint(
@@ -344,17 +334,17 @@ class CheckpointWriter:
         """Record the effect of updates that the answer does not repeat."""
         answered = {record.id for record in operations}
         for update in updates:
-            if update.id not in answered and update.type is not OperationType.EXECUTION:
+            if update.id not in answered and update.type is not _EXECUTION:
                 self._state.apply(update, self._clock.now())
 
-    def _token_withheld(self, updates: Sequence[OperationUpdate], batch: list[_Entry]) -> None:
-        if updates and updates[-1].type is OperationType.EXECUTION:
+    def _token_withheld(self, updates: Sequence[OperationUpdate], batch: list[SizedUpdate]) -> None:
+        if updates and updates[-1].type is _EXECUTION:
             self._release(batch)  # the execution is complete
         else:
             # What was sent is durable; waiters unwind with the suspension, or are told at the writer's end.
             self._supervisor.suspend("the service withheld the checkpoint token")
 
-    def _release(self, batch: list[_Entry]) -> None:
+    def _release(self, batch: list[SizedUpdate]) -> None:
         self._in_flight = []
         self._undone -= len(batch)
         for entry in batch:
@@ -379,33 +369,37 @@ class CheckpointWriter:
 
     # --- the mailbox --------------------------------------------------------------------------------------
 
-    def _put(self, entry: _Entry) -> None:
+    def _put(self, entry: SizedUpdate) -> None:
         self._undone += 1
-        if entry.update is not None and entry.update.type is OperationType.EXECUTION:
-            self._is_completing = True
-        if self.plugins is not None and entry.update is not None:
-            self.plugins.update_queued(entry.update)
+        update = entry.update
+        if update is not None:
+            if update.type is _EXECUTION:
+                self._is_completing = True
+            if self.plugins is not None:
+                self.plugins.update_queued(update)
         self._inbox_send.send_nowait(entry)
 
-    async def _put_and_wait(
-        self, update: OperationUpdate | None, size: int, *, is_actor: bool = True
-    ) -> None:
+    async def _put_and_wait(self, *entries: SizedUpdate, is_actor: bool = True) -> None:
+        """Queue *entries*, and wait for the last of them to be stored."""
         if self._is_closed:
             if is_actor:
                 await self._supervisor.refuse()
             await trio.sleep_forever()  # a standing task: it is cancelled when the handler is through
-        entry = _Entry(update, size, trio.lowlevel.current_task(), is_actor=is_actor)
+        for earlier in entries[:-1]:
+            self._put(earlier)
+        entry = entries[-1]
+        entry.task = trio.lowlevel.current_task()
+        entry.is_actor = is_actor
         self._waiters += 1
         self._waiting_actors += is_actor
         self._put(entry)
+        await trio.lowlevel.wait_task_rescheduled(partial(self._abort, entry))
 
-        def abort(_: Any) -> trio.lowlevel.Abort:
-            self._forget_waiter(entry)
-            return trio.lowlevel.Abort.SUCCEEDED
+    def _abort(self, entry: SizedUpdate, _: Any) -> trio.lowlevel.Abort:
+        self._forget_waiter(entry)
+        return _ABORTED
 
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _forget_waiter(self, entry: _Entry) -> None:
+    def _forget_waiter(self, entry: SizedUpdate) -> None:
         entry.task = None
         self._waiters -= 1
         self._waiting_actors -= entry.is_actor

@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from durable_trio.serdes.base import SerdesContext
 
 
+def _read_batch(stored: Any) -> Any:
+    from durable_trio.serdes.results import read_batch  # few programs return a batch
+
+    return read_batch(stored)
+
+
+def _read_outcome(stored: Any) -> Any:
+    from durable_trio.serdes.results import read_outcome
+
+    return read_outcome(stored)
+
+
+json_values.add_tag("$batch", _read_batch)
+json_values.add_tag("$outcome", _read_outcome)
+
+
 class _Json:
     __slots__ = ()
 
@@ -51,7 +67,8 @@ class _PlainJson:
         return "plain_json"
 
 
-_JSON: Final = _Json()
+tagged_json: Final = _Json()
+"""The one that ``json_serdes()`` returns."""
 
 
 def json_serdes() -> SerDes:
@@ -59,13 +76,13 @@ def json_serdes() -> SerDes:
 
     Takes None, bool, int, finite float, str, list, tuple, set, frozenset, dict (any keys of these types),
     bytes, ``UUID``, ``Decimal``, ``datetime``, ``date``, ``time`` and ``timedelta``, nested up to 100 levels;
-    what JSON has no form for is tagged (``{"$datetime": "..."}``). Values come back equal and of the same
+    what JSON has no form for is tagged (``{"$datetime": "..."}``), and so are ``BatchResult`` and ``Outcome``. Values come back equal and of the same
     type; a time zone other than ``ZoneInfo`` comes back as the offset it had.
 
     Its methods raise ``SerDesError`` with the path to what cannot be stored: subclasses (enums, named tuples),
     NaN and infinities, cycles, lone surrogates, any other class.
     """
-    return _JSON
+    return tagged_json
 
 
 plain_json: Final[SerDes] = _PlainJson()

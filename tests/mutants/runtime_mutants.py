@@ -37,6 +37,7 @@ from durable_trio._runtime import (
 )
 from durable_trio._runtime.batch_operation import BatchOperation
 from durable_trio._runtime.node import ContextNode
+from durable_trio._runtime.state_reading import read_state
 from durable_trio._runtime.step import StepOperation
 from durable_trio._runtime.supervisor import Join, Supervisor
 from durable_trio._runtime.wait import WaitOperation
@@ -314,9 +315,8 @@ def hand_on_what_is_in_memory(patch: pytest.MonkeyPatch) -> None:
 
 def drop_pages(patch: pytest.MonkeyPatch) -> None:
     """Only the first page of the state is read."""
-    original = invocation._load_state
     patch.setattr(
-        invocation, "_load_state", lambda client, given: original(client, replace(given, next_marker=""))
+        invocation, "read_state", lambda client, given: read_state(client, replace(given, next_marker=""))
     )
 
 
