@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from durable_trio._runtime.saga import Saga
     from durable_trio._runtime.saga_report import Compensation, CompensationReport
     from durable_trio._runtime.shield import Shield
-    from durable_trio.batch import BatchItem, BatchItemStatus, BatchResult, CompletionReason
+    from durable_trio.batch import (
+        BatchItem,
+        BatchItemStatus,
+        BatchProgress,
+        BatchResult,
+        CompletionReason,
+        map_summary,
+        parallel_summary,
+    )
     from durable_trio.clients import CheckpointResponse, ServiceClient, StatePage
     from durable_trio.conditions import WaitDecision, WaitStrategy, exponential_polling
     from durable_trio.config import (
@@ -104,6 +112,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchItem",
     "BatchItemStatus",
+    "BatchProgress",
     "BatchResult",
     "Branch",
     "Callback",
@@ -196,8 +205,10 @@ __all__ = [
     "fixed_delay",
     "json_serdes",
     "linear_backoff",
+    "map_summary",
     "no_retry",
     "overflow_to_files",
+    "parallel_summary",
     "pass_through",
     "set_default_serdes",
     "staged",
@@ -219,7 +230,7 @@ _HOMES = {
     "_runtime.saga": "Saga",
     "_runtime.saga_report": "Compensation CompensationReport",
     "_runtime.shield": "Shield",
-    "batch": "BatchItem BatchItemStatus BatchResult CompletionReason",
+    "batch": "BatchItem BatchItemStatus BatchProgress BatchResult CompletionReason map_summary parallel_summary",
     "clients": "CheckpointResponse ServiceClient StatePage",
     "conditions": "WaitDecision WaitStrategy exponential_polling",
     "config": "Branch CallbackConfig CheckpointingMode ChildConfig CompletionConfig InvokeConfig ItemBatcher MapConfig NestingType ParallelConfig ReplayLogging StepConfig StepSemantics WaitForCallbackConfig WaitForConditionConfig",

@@ -9,6 +9,8 @@ from datetime import timedelta
 from functools import total_ordering
 from typing import TYPE_CHECKING
 
+from durable_trio.exceptions import ValidationError
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -27,7 +29,7 @@ class Duration:
 
     Raises:
         TypeError: the amount is not a number.
-        ValueError: the amount is negative, infinite, NaN or above 999,999,999 days.
+        ValidationError: the amount is negative, infinite, NaN or above 999,999,999 days.
     """
 
     __slots__ = ("_seconds",)
@@ -36,7 +38,9 @@ class Duration:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             raise TypeError(f"a duration takes a number, not {type(seconds).__name__}: {seconds!r}")
         if not 0 <= seconds <= _MAX_SECONDS:
-            raise ValueError(f"a duration must be between 0 and 999,999,999 days, not {seconds!r} seconds")
+            raise ValidationError(
+                f"a duration must be between 0 and 999,999,999 days, not {seconds!r} seconds"
+            )
         self._seconds = seconds
 
     @classmethod

@@ -87,9 +87,9 @@ class OperationError(DurableError):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.error_type = error_type if error_type is not None else type(self).__name__
+        self.error_type: str = error_type if error_type is not None else type(self).__name__
         self.data = data
-        self.stack = tuple(stack)
+        self.stack: tuple[str, ...] = tuple(stack)
         self.operation_id = operation_id
         self.operation_name = operation_name
 
@@ -142,7 +142,7 @@ class MapError(OperationError):
 
     def __init__(self, message: str, *, errors: Sequence[BaseException] = (), **recorded: object) -> None:
         super().__init__(message, **recorded)  # type: ignore[arg-type]  # passed through as given
-        self.errors = tuple(errors)
+        self.errors: tuple[BaseException, ...] = tuple(errors)
 
 
 class CallbackError(OperationError):
@@ -230,7 +230,7 @@ class ServiceError(DurableError):
 
     def __init__(self, message: str, *, is_retryable: bool | None = None, code: str | None = None) -> None:
         super().__init__(message)
-        self.is_retryable = self.default_is_retryable if is_retryable is None else is_retryable
+        self.is_retryable: bool = self.default_is_retryable if is_retryable is None else is_retryable
         self.code = code
 
 

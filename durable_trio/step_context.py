@@ -38,11 +38,11 @@ class StepContext:
         execution_arn: str,
         make_logger: Callable[[StepContext], Any],
     ) -> None:
-        self.operation_id = operation_id
-        self.parent_id = parent_id
-        self.name = name
-        self.attempt = attempt
-        self.execution_arn = execution_arn
+        self.operation_id: str = operation_id
+        self.parent_id: str | None = parent_id
+        self.name: str | None = name
+        self.attempt: int = attempt
+        self.execution_arn: str = execution_arn
         self._make_logger = make_logger
 
     def __repr__(self) -> str:

@@ -235,7 +235,7 @@ def test_strategies_are_values() -> None:
         ),
         (lambda: untyped.exponential_backoff(multiplier="2"), ValidationError, "multiplier must be a number"),
         (
-            lambda: untyped.exponential_backoff(jitter="FULL"),
+            lambda: untyped.exponential_backoff(jitter="SOME"),
             ValidationError,
             "jitter must be one of NONE, FULL, HALF",
         ),

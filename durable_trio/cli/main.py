@@ -43,6 +43,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="durable_trio", message="durable-trio %(version)s")
 def commands() -> None:
     """Run durable functions on this machine, and look into their executions.
 

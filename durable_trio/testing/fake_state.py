@@ -137,7 +137,10 @@ class FakeState:
         self._positions = self._positions + 1 if position is None else position
         if self._positions < 1:
             raise ValidationError(f"position must be a place in the program, from 1, not {position!r}")
+        if status not in set(OperationStatus):
+            raise ValidationError(f"status must be one of {', '.join(OperationStatus)}, not {status!r}")
         id_ = operation_id(None, self._positions)
+        status = OperationStatus(status)
         ended_at = 0 if status.is_terminal else None
         self.given(
             OperationRecord(

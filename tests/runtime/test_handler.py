@@ -90,7 +90,7 @@ async def more_than_one(by: int, event: int, ctx: DurableContext) -> int:
 STYLES: dict[str, Any] = {
     "call": lambda client: durable_execution(plus_one, client=client),
     "decorator with options": lambda client: durable_execution(client=client)(plus_one),
-    "object with handle": lambda client: durable_execution(PlusOne(), client=client),  # type: ignore[call-overload]
+    "object with handle": lambda client: durable_execution(PlusOne(), client=client),
     "callable object": lambda client: durable_execution(CallableObject(), client=client),
     "partial": lambda client: durable_execution(functools.partial(more_than_one, 0), client=client),
 }

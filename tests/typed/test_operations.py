@@ -343,7 +343,7 @@ async def test_the_input_type_can_be_given(autojump_clock: trio.testing.MockCloc
             return int(event.amount)
 
     assert (await run(by_type, [{"amount": 1}, {"amount": 2}])).result == 3
-    assert (await run(durable_execution(Handler()), {"amount": 4})).result == 4  # type: ignore[call-overload]  # at run time
+    assert (await run(durable_execution(Handler()), {"amount": 4})).result == 4
 
 
 async def test_handler_results_are_plain_json(autojump_clock: trio.testing.MockClock) -> None:
