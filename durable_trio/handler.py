@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 import trio
 
+from durable_trio._protocol.value_class import replace
 from durable_trio._runtime.bodies import is_async_function
 from durable_trio._runtime.garbage import fewer_full_collections
 from durable_trio._runtime.invocation import run_invocation
@@ -22,13 +23,22 @@ from durable_trio._runtime.options import HandlerOptions
 from durable_trio._runtime.replay_logger import checked_logger
 from durable_trio._runtime.typed import input_serdes, type_serdes
 from durable_trio.clients import ServiceClient
-from durable_trio.config import AnyDuration, CheckpointingMode, ReplayLogging, check_callable, exact_seconds
+from durable_trio.config import (
+    AnyDuration,
+    CheckpointingMode,
+    ReplayLogging,
+    check_callable,
+    check_plain,
+    exact_seconds,
+)
 from durable_trio.exceptions import ConfigurationError, ValidationError
 from durable_trio.serdes import SerDes, default_serdes, plain_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import Protocol
 
+    from durable_trio._runtime.context import DurableContext
     from durable_trio.plugins import PluginFactory
 
 __all__ = ["DurableHandler", "durable_execution"]
@@ -36,6 +46,14 @@ __all__ = ["DurableHandler", "durable_execution"]
 P = ParamSpec("P")
 R = TypeVar("R")
 EnumT = TypeVar("EnumT", bound=StrEnum)
+
+if TYPE_CHECKING:
+    R_co = TypeVar("R_co", covariant=True)
+
+    class _Handles(Protocol[R_co]):
+        """An object that handles events, such as one of a class with dependencies."""
+
+        def handle(self, event: Any, ctx: DurableContext, /) -> Awaitable[R_co]: ...
 
 
 class DurableHandler(Generic[P, R]):
@@ -97,11 +115,15 @@ def _require_trio() -> None:
 
 @functools.cache
 def _default_client() -> ServiceClient:
-    from durable_trio.clients.aws import AwsClient  # boto3 costs cold start
+    from durable_trio.clients.aws import AwsClient  # who has another client never pays for this one
 
-    return AwsClient()
+    client = AwsClient()
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        client.prepare()
+    return client
 
 
+# Positional for type checkers, so that ``durable_execution(**options)`` can only be the decorator with options.
 @overload
 def durable_execution(fn: Callable[P, Awaitable[R]], /) -> DurableHandler[P, R]: ...
 
@@ -144,9 +166,27 @@ def durable_execution(
 ) -> DurableHandler[P, R]: ...
 
 
+@overload
+def durable_execution(
+    fn: _Handles[R],
+    /,
+    *,
+    client: ServiceClient | None = ...,
+    serdes: SerDes | None = ...,
+    handler_serdes: SerDes | None = ...,
+    input_type: Any = ...,
+    replay_logging: ReplayLogging = ...,
+    checkpointing: CheckpointingMode = ...,
+    deadline_margin: AnyDuration | None = ...,
+    inline_wait: AnyDuration | None = ...,
+    on_error: Callable[[Exception], None] | None = ...,
+    plugins: Sequence[PluginFactory] = ...,
+    logger: Any = ...,
+) -> DurableHandler[[Any, DurableContext], R]: ...
+
+
 def durable_execution(
     fn: Any = None,
-    /,
     *,
     client: ServiceClient | None = None,
     serdes: SerDes | None = None,
@@ -199,7 +239,7 @@ def durable_execution(
                 f"{argument} must have the methods serialize and deserialize, and {value!r} has not"
             )
     if on_error is not None:
-        check_callable("on_error", on_error)
+        check_plain("on_error", on_error)
     options = HandlerOptions(
         serdes=serdes or default_serdes(),
         handler_serdes=handler_serdes or plain_json,
@@ -214,6 +254,9 @@ def durable_execution(
         plugins=_factories(plugins),
         logger=checked_logger(logger),
     )
+
+    if client is None and "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        _default_client()  # while it loads a function, Lambda gives it a whole processor
 
     def decorate(function: Any) -> DurableHandler[Any, Any]:
         function = _async_function(function)

@@ -8,7 +8,6 @@ from typing import Any
 
 from async_durable_execution import (
     create_callback,
-    create_local_runner,
     durable_callable,
     durable_execution,
     parallel,
@@ -59,6 +58,8 @@ def first_invocation() -> Any:
 
 def resume_virtual(workload: Workload) -> Measurement:
     """Run the workload on the rival's own local runner."""
+    from async_durable_execution import create_local_runner
+
     handler = durable_execution(_resume(workload))
     measurement = Measurement()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
-from trio.testing import MockClock
 
 from benchmarks.line import Line
 from benchmarks.measuring import Handler, Measurement, expect_closed
@@ -15,7 +15,7 @@ from benchmarks.work import FORTY_CHARACTERS, Workload
 from durable_trio import CheckpointingMode, DurableContext, Duration, NestingType, durable_execution
 from durable_trio._protocol.wire import Dialect, decode_operation, encode_update
 from durable_trio.clients import CheckpointResponse, StatePage
-from durable_trio.local import open_local_service
+from durable_trio.clients.undecoded import UndecodedOperations
 
 IMPORT = "from durable_trio import DurableContext, durable_execution"
 
@@ -49,8 +49,11 @@ class _Client:
     ) -> StatePage:
         await trio.sleep(self._line.latency_seconds)
         page = self._line.service.page(marker, max_items)
-        operations = tuple(decode_operation(o, Dialect.API) for o in page["Operations"])
+        operations = UndecodedOperations(page["Operations"], _decoded)
         return StatePage(operations, page.get("NextMarker", ""))
+
+
+_decoded = partial(decode_operation, dialect=Dialect.API)
 
 
 async def give(value: Any) -> Any:
@@ -77,6 +80,8 @@ def first_invocation() -> Any:
 
 def resume_virtual(workload: Workload) -> Measurement:
     """Run the workload on the embedded local service in memory, in virtual time."""
+    from trio.testing import MockClock
+
     measurement = Measurement()
     trio.run(_run_locally, _resume(workload), None, measurement, clock=MockClock(autojump_threshold=0))
     return measurement
@@ -92,6 +97,8 @@ def local(workload: Workload) -> Measurement:
 
 
 async def _run_locally(program: Any, path: Path | None, measurement: Measurement) -> None:
+    from durable_trio.local import open_local_service  # only these workloads need it
+
     async with open_local_service(path) as service:
         service.register("bench", durable_execution(program).invoke)
         with measurement.stretch():

@@ -7,7 +7,6 @@ and updates of them, can be imported from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from durable_trio._protocol.operation import (
@@ -26,6 +25,7 @@ from durable_trio._protocol.operation import (
     WaitDetails,
     WaitOptions,
 )
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

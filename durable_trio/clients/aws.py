@@ -1,8 +1,8 @@
-"""The durable execution service of AWS Lambda, by boto3 in a worker thread.
+"""The durable execution service of AWS Lambda, called in a worker thread.
 
-boto3 is imported and its client made on the first call, not before: that costs a cold start over 100 ms, and a
-program that uses another service never pays it. Endpoint, region, credentials and proxies come from boto3's
-usual places (``AWS_ENDPOINT_URL_LAMBDA`` sends the calls to a local service).
+Endpoint, region, credentials and proxies come from boto3's usual places (``AWS_ENDPOINT_URL_LAMBDA`` sends the calls
+to a local service). Where the environment says everything, as it does on Lambda, the calls are made by two pieces of botocore
+(``_service``), which saves a cold start 85 ms; otherwise boto3 is imported and its client made on the first call.
 
 boto3's own retries are off. Calls are repeated here, with the same checkpoint token and the same client
 token, so that a checkpoint whose answer was lost is answered again and not applied again; with full jitter,
@@ -15,15 +15,17 @@ invocation may succeed; "again" means that this client repeats the call first.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.wire import Dialect, WireError, decode_operation, encode_update
 from durable_trio.clients import CheckpointResponse, StatePage
-from durable_trio.clients._boto import MAX_THREADS, BotoLambda, Refusal
+from durable_trio.clients._arguments import above_zero, check_boto3_client, seconds
+from durable_trio.clients._rest import CHECKPOINT, GET_STATE, Refusal
+from durable_trio.clients._service import LambdaService
+from durable_trio.clients.undecoded import UndecodedOperations
 from durable_trio.duration import Duration
 from durable_trio.exceptions import (
     CheckpointError,
@@ -36,6 +38,7 @@ from durable_trio.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
 
     from durable_trio._protocol.operation import OperationRecord, OperationUpdate
 
@@ -43,6 +46,11 @@ __all__ = ["AwsClient"]
 
 _FIRST_BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 3.0
+_READ_SECONDS: Final = 10.0
+
+# The writer makes one call at a time; more only happens while calls of a cancelled invocation die away.
+_MAX_THREADS: Final = 4
 
 # One for each Trio run: a thread that is abandoned when its run ends never gives its token back.
 _LIMITER: Final[trio.lowlevel.RunVar[trio.CapacityLimiter]] = trio.lowlevel.RunVar("durable_trio_aws_threads")
@@ -108,10 +116,9 @@ class _Call:
     members: frozenset[str]
 
 
-_CHECKPOINT: Final = _Call(
-    "checkpoint_durable_execution", CheckpointError, frozenset({"CheckpointToken", "NewExecutionState"})
-)
-_GET_STATE: Final = _Call("get_durable_execution_state", GetStateError, frozenset({"Operations"}))
+_CHECKPOINT: Final = _Call(CHECKPOINT, CheckpointError, frozenset({"CheckpointToken", "NewExecutionState"}))
+_API: Final = Dialect.API
+_GET_STATE: Final = _Call(GET_STATE, GetStateError, frozenset({"Operations"}))
 
 
 def _to_error(refusal: Refusal, rule: _Rule, call: _Call, attempts: int) -> ServiceError:
@@ -139,12 +146,15 @@ class AwsClient:
             ``AWS_ENDPOINT_URL_LAMBDA``, then AWS.
         max_attempts: how often a call is tried in all, from 1.
         retry_for: no attempt is started later than this after the first one.
-        connect_timeout: how long connecting may take; above 0.
-        read_timeout: how long the service may stay silent; above 0.
+        connect_timeout: how long connecting may take; above 0; default: 3 seconds.
+        read_timeout: how long the service may stay silent; above 0; default: 10 seconds.
+        boto3_client: ``boto3.client("lambda", ...)``, to make the calls by. Region, endpoint, time-outs and
+            credentials are its own then. Its retries, too, and each attempt here is one call of it: switch them off.
 
     Raises:
         TypeError: a duration is not a ``Duration`` or ``timedelta``.
-        ValidationError: an argument is out of range.
+        ValidationError: an argument is out of range, or given together with *boto3_client*, which has its own.
+        ConfigurationError: *boto3_client* does not know durable executions.
     """
 
     def __init__(
@@ -154,24 +164,42 @@ class AwsClient:
         endpoint_url: str | None = None,
         max_attempts: int = 5,
         retry_for: Duration | timedelta = Duration.seconds(10),  # noqa: B008 - frozen
-        connect_timeout: Duration | timedelta = Duration.seconds(3),  # noqa: B008
-        read_timeout: Duration | timedelta = Duration.seconds(10),  # noqa: B008
+        connect_timeout: Duration | timedelta | None = None,
+        read_timeout: Duration | timedelta | None = None,
+        boto3_client: Any = None,
     ) -> None:
         if isinstance(max_attempts, bool) or not isinstance(max_attempts, int) or max_attempts < 1:
             raise ValidationError(f"max_attempts must be a whole number, at least 1, not {max_attempts!r}")
         self._max_attempts = max_attempts
-        self._retry_seconds = _seconds("retry_for", retry_for)
-        self._service = BotoLambda(
+        self._retry_seconds = seconds("retry_for", retry_for)
+        if boto3_client is not None:
+            check_boto3_client(
+                boto3_client,
+                region_name=region_name,
+                endpoint_url=endpoint_url,
+                connect_timeout=connect_timeout,
+                read_timeout=read_timeout,
+            )
+        self._service = LambdaService(
             region_name=region_name,
             endpoint_url=endpoint_url,
-            connect_seconds=_above_zero("connect_timeout", connect_timeout),
-            read_seconds=_above_zero("read_timeout", read_timeout),
+            connect_seconds=above_zero("connect_timeout", connect_timeout, default=_CONNECT_SECONDS),
+            read_seconds=above_zero("read_timeout", read_timeout, default=_READ_SECONDS),
+            boto3_client=boto3_client,
         )
 
     def __repr__(self) -> str:
         return (
-            f"<AwsClient {self._service.where}, {'connected' if self._service.is_made else 'not used yet'}>"
+            f"<AwsClient {self._service.where}, {'connected' if self._service.is_used else 'not used yet'}>"
         )
+
+    def prepare(self) -> None:
+        """Do what takes long before the first call, blocking; nothing is sent and no connection made.
+
+        It need not be called. ``durable_execution`` does it while Lambda loads the function, which has more
+        processor time than the first invocation.
+        """
+        self._service.prepare()
 
     async def checkpoint(
         self,
@@ -185,7 +213,7 @@ class AwsClient:
 
         Raises:
             CheckpointError, ThrottlingError, InvalidTokenError: the service refused, or could not be reached.
-            ConfigurationError: boto3 has no region, no credentials, or does not know durable executions.
+            ConfigurationError: there is no region, there are no credentials, or boto3 is too old.
         """
         answer = await self._call(
             _CHECKPOINT,
@@ -210,7 +238,7 @@ class AwsClient:
 
         Raises:
             GetStateError, ThrottlingError, InvalidTokenError: the service refused, or could not be reached.
-            ConfigurationError: boto3 has no region, no credentials, or does not know durable executions.
+            ConfigurationError: there is no region, there are no credentials, or boto3 is too old.
         """
         members = {
             "DurableExecutionArn": durable_execution_arn,
@@ -219,12 +247,11 @@ class AwsClient:
         }
         # An empty marker would be sent as one that the service never gave out.
         answer = await self._call(_GET_STATE, {**members, "Marker": marker} if marker else members)
-        return StatePage(
-            operations=_operations(answer, _GET_STATE), next_marker=answer.get("NextMarker") or ""
-        )
+        operations = UndecodedOperations(answer.get("Operations") or (), _decoded_for_state)
+        return StatePage(operations, next_marker=answer.get("NextMarker") or "")
 
     async def _call(self, call: _Call, members: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make *call*, again if that may help, and return boto3's answer."""
+        """Make *call*, again if that may help, and return the answer's members."""
         started = trio.current_time()
         attempt = 1
         while True:
@@ -245,8 +272,16 @@ class AwsClient:
 
 
 def _operations(members: Mapping[str, Any], call: _Call) -> tuple[OperationRecord, ...]:
+    return tuple(_decoded(wire, call) for wire in members.get("Operations") or ())
+
+
+def _decoded_for_state(wire: Mapping[str, Any]) -> OperationRecord:
+    return _decoded(wire, _GET_STATE)
+
+
+def _decoded(wire: Mapping[str, Any], call: _Call) -> OperationRecord:
     try:
-        return tuple(decode_operation(wire, Dialect.API) for wire in members.get("Operations") or ())
+        return decode_operation(wire, _API)
     except WireError as error:
         raise call.error(
             f"{call.method} was answered with an operation that cannot be read: {error}"
@@ -262,24 +297,6 @@ def _limiter() -> trio.CapacityLimiter:
     try:
         return _LIMITER.get()
     except LookupError:
-        limiter = trio.CapacityLimiter(MAX_THREADS)
+        limiter = trio.CapacityLimiter(_MAX_THREADS)
         _LIMITER.set(limiter)
         return limiter
-
-
-def _seconds(argument: str, value: object) -> float:
-    if not isinstance(value, (Duration, timedelta)):
-        raise TypeError(
-            f"{argument} must be a Duration or a timedelta, not {type(value).__name__}: {value!r}"
-        )
-    seconds = value.to_seconds() if isinstance(value, Duration) else value.total_seconds()
-    if seconds < 0:
-        raise ValidationError(f"{argument} must not be negative: {value!r}")
-    return seconds
-
-
-def _above_zero(argument: str, value: object) -> float:
-    seconds = _seconds(argument, value)
-    if not seconds:
-        raise ValidationError(f"{argument} must be above 0 seconds")
-    return seconds

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 import trio
 from clients.fake_lambda import Answer, FakeLambda, refusal
@@ -46,17 +48,14 @@ UPDATE = OperationUpdate(id="a1", type=OperationType.STEP, action=OperationActio
 OK = Answer(200, {"CheckpointToken": "bmV4dA==", "NewExecutionState": {"Operations": []}})
 
 
-def set_aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let boto3 find what the tests set, and nothing of the machine's."""
-    for name in (
-        "AWS_PROFILE",
-        "AWS_REGION",
-        "AWS_ENDPOINT_URL",
-        "AWS_SESSION_TOKEN",
-        "HTTP_PROXY",
-        "http_proxy",
-    ):
-        monkeypatch.delenv(name, raising=False)
+WAYS = ["direct", "boto3"]
+
+
+def set_aws_environment(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Let the client find what the tests set, and nothing of the machine's; *way* is how it then makes its calls."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -64,28 +63,30 @@ def set_aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "dummy")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
+    if way == "boto3":  # a setting that is boto3's to know
+        monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "regional")
 
 
-@pytest.fixture
-def aws_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment with a region and dummy credentials, to be changed further."""
-    set_aws_environment(monkeypatch)
+@pytest.fixture(params=WAYS)
+def aws_environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> pytest.MonkeyPatch:
+    """An environment with a region and dummy credentials, to be changed further; the rules hold for both ways."""
+    set_aws_environment(monkeypatch, request.param)
     return monkeypatch
 
 
 @pytest.fixture
 def service(aws_environment: pytest.MonkeyPatch) -> Iterator[FakeLambda]:
-    """The fake endpoint, where boto3 looks for Lambda."""
+    """The fake endpoint, where clients look for Lambda."""
     with FakeLambda() as fake:
         aws_environment.setenv("AWS_ENDPOINT_URL_LAMBDA", fake.url)
         yield fake
 
 
-@pytest.fixture(scope="module")
-def connected() -> Iterator[tuple[FakeLambda, AwsClient]]:
+@pytest.fixture(scope="module", params=WAYS)
+def connected(request: pytest.FixtureRequest) -> Iterator[tuple[FakeLambda, AwsClient]]:
     """A fake endpoint and a client that has used it: making boto3's client is most of a test's time."""
     with FakeLambda() as fake, pytest.MonkeyPatch.context() as monkeypatch:
-        set_aws_environment(monkeypatch)
+        set_aws_environment(monkeypatch, request.param)
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", fake.url)
         fake.answers = [OK]
         client = AwsClient()
@@ -238,7 +239,10 @@ async def test_state_is_read_page_by_page(service: FakeLambda) -> None:
         started_at=1500,
         details=StepDetails(attempt=1),
     )
-    assert (first, second) == (StatePage((record,), "m/1"), StatePage((), ""))
+    assert [(tuple(page.operations), page.next_marker) for page in (first, second)] == [
+        ((record,), "m/1"),
+        ((), ""),
+    ]
     path = f"/2025-12-01/durable-executions/{ENCODED_ARN}/state?CheckpointToken=dG9rZW4%3D"
     assert [request.path for request in service.requests] == [
         f"{path}&MaxItems=1000",
@@ -538,12 +542,43 @@ async def test_missing_credentials_are_a_clear_error(
         ({"max_attempts": True}, ValidationError, "max_attempts must be .* not True"),
         ({"retry_for": 10}, TypeError, "retry_for must be a Duration or a timedelta, not int"),
         ({"read_timeout": Duration()}, ValidationError, "read_timeout must be above 0 seconds"),
+        (
+            {"boto3_client": object()},
+            ConfigurationError,
+            "boto3_client has no checkpoint_durable_execution: .* 1.43 or newer",
+        ),
+        (
+            {"boto3_client": object(), "region_name": "eu-west-1"},
+            ValidationError,
+            "region_name belongs to boto3_client",
+        ),
+        (
+            {"boto3_client": object(), "read_timeout": Duration.seconds(1)},
+            ValidationError,
+            "read_timeout belongs to boto3_client",
+        ),
     ],
 )
 def test_arguments_are_checked(arguments: dict[str, Any], error_type: type[Exception], message: str) -> None:
     """A wrong argument is refused by name when the client is made."""
     with pytest.raises(error_type, match=message):
         AwsClient(**arguments)
+
+
+async def test_a_client_of_boto3s_may_be_given(aws_environment: pytest.MonkeyPatch) -> None:
+    """With a client of the program's own, it is that client that asks, where it asks."""
+    with FakeLambda() as fake:
+        fake.answers = [OK]
+        boto = boto3.client("lambda", endpoint_url=fake.url)
+        client = AwsClient(boto3_client=boto)
+        try:
+            assert repr(client) == f"<AwsClient {fake.url}, not used yet>"
+
+            assert (await checkpoint(client)).checkpoint_token == "bmV4dA=="
+
+            assert fake.requests[0].headers["User-Agent"].startswith("Boto3/")
+        finally:
+            boto.close()
 
 
 def test_the_module_loads_without_boto3() -> None:
