@@ -12,7 +12,8 @@ whatever depends on it: the START of an at-least-once step or of a context, the 
 **When it sends.** As soon as somebody waits, and no sooner than the tasks that can run have run: while a call
 is in flight the next batch accumulates; there is no timed window in front of a waiter. The supervisor's count
 says when every running actor is waiting for the writer. When some are elsewhere (in a step's body, on the
-network), the writer lets the scheduler go round until a round has brought nothing new. Updates that nobody
+network), the writer lets the scheduler go round until a round has brought nothing new; or it sends at once, if
+those whom the last answer released are known not to come back so soon (``coming_back``). Updates that nobody
 waits for ride along, or go after a short linger, or at once when nothing can run any more.
 
 **What it does with an answer.** The operations in it are merged into the state; then whoever committed in
@@ -38,6 +39,7 @@ import trio
 from durable_trio._protocol import limits
 from durable_trio._protocol.batching import MAX_UPDATE_BYTES, encoded_bytes, take_batch
 from durable_trio._protocol.operation import OperationType, OperationUpdate
+from durable_trio._runtime.coming_back import ComingBack
 from durable_trio.config import CheckpointingMode
 from durable_trio.exceptions import CheckpointError, SizeLimitError
 
@@ -104,6 +106,7 @@ class CheckpointWriter:
         self._in_flight: list[SizedUpdate] = []
         self._durable = 0
         self._linger = trio.CancelScope()
+        self._released = ComingBack()
         self._is_completing = False
         self._is_closed = False
         self.plugins: PluginHost | None = None
@@ -260,7 +263,7 @@ class CheckpointWriter:
 
     async def _gather(self) -> None:
         """Fill the queue: return when it is time to send."""
-        if not self._queue:
+        if not self._undone:
             self._queue.append(await self._inbox.receive())
         self._drain_inbox()
         if self._may_linger:
@@ -268,6 +271,12 @@ class CheckpointWriter:
                 while self._may_linger:
                     self._queue.append(await self._inbox.receive())
                     self._drain_inbox()
+        if not self._released.may_be_missed(self._waiting_actors):
+            await self._let_tasks_run()
+            self._released.observe(self._waiting_actors)
+
+    async def _let_tasks_run(self) -> None:
+        """Let the scheduler go round until nobody has anything to add, or there is no room left."""
         quiet_rounds = 0
         while (
             quiet_rounds < _QUIET_ROUNDS
@@ -347,11 +356,13 @@ class CheckpointWriter:
     def _release(self, batch: list[SizedUpdate]) -> None:
         self._in_flight = []
         self._undone -= len(batch)
+        waiting = self._waiting_actors
         for entry in batch:
             if entry.task is not None:
                 task = entry.task
                 self._forget_waiter(entry)
                 trio.lowlevel.reschedule(task)
+        self._released.released(waiting - self._waiting_actors, left=self._waiting_actors)
 
     def _give_up(self) -> None:
         """Unwind whoever still waits: the handler is cancelled; who shields itself from that is told.

@@ -250,24 +250,29 @@ async def _answer_callbacks(
     """Answer each callback of the execution that there is an answer for, when its time has come."""
     names: dict[str, str | None] = {}
     answered: set[str] = set()
+
+    def look(operation: OperationRecord) -> None:
+        names[operation.id] = operation.name
+        if operation.type is not OperationType.CALLBACK or operation.id in answered:
+            return
+        around = names.get(operation.parent_id or "")
+        answer = scenario.callbacks.get(operation.name or "") or scenario.callbacks.get(around or "")
+        details = operation.details
+        if answer is None or not isinstance(details, CallbackDetails) or details.callback_id is None:
+            return
+        if operation.status is OperationStatus.STARTED:
+            answered.add(operation.id)
+            for delivery in interference.deliveries(operation.name or "", answer):
+                nursery.start_soon(_deliver, service, details.callback_id, delivery)
+
     async with trio.open_nursery() as nursery:
         with service.subscribe(arn) as changes:
+            # The execution was started before anybody watched it.
+            for operation in await service.operations(arn):
+                look(operation)
             async for change in changes:
-                if not isinstance(change, OperationChanged):
-                    continue
-                operation = change.operation
-                names[operation.id] = operation.name
-                if operation.type is not OperationType.CALLBACK or operation.id in answered:
-                    continue
-                around = names.get(operation.parent_id or "")
-                answer = scenario.callbacks.get(operation.name or "") or scenario.callbacks.get(around or "")
-                details = operation.details
-                if answer is None or not isinstance(details, CallbackDetails) or details.callback_id is None:
-                    continue
-                if operation.status is OperationStatus.STARTED:
-                    answered.add(operation.id)
-                    for delivery in interference.deliveries(operation.name or "", answer):
-                        nursery.start_soon(_deliver, service, details.callback_id, delivery)
+                if isinstance(change, OperationChanged):
+                    look(change.operation)
 
 
 async def _deliver(service: LocalService, callback_id: str, answer: Answer) -> None:
