@@ -32,6 +32,9 @@ def main() -> None:
     """Serve invocations of the function that the command line names, until told to stop."""
     handler, directory, runtime = sys.argv[1:]
     _die_with_the_service()
+    # As on Lambda, where the code's directory is read-only. Bytecode tells by second and size whether it is that of a
+    # file: what is saved twice within a second might go on as it was.
+    sys.dont_write_bytecode = True
     # In place of the directory of this file.
     sys.path[0] = directory
     sys.argv = [handler]
