@@ -35,6 +35,12 @@ def rarer(usual: int) -> float:
     return gc.get_threshold()[2] / usual
 
 
+def leave_garbage() -> None:
+    """Make what only a collection can free."""
+    cycle: list[Any] = []
+    cycle.append(cycle)
+
+
 def test_full_collections_are_rare_in_the_block_only(usual: int) -> None:
     """The thresholds of the young generations stay, and everything is set back, even after an error."""
     callbacks = list(gc.callbacks)
@@ -76,9 +82,7 @@ def test_a_collection_that_finds_garbage_takes_it_back(usual: int) -> None:
     with fewer_full_collections():
         gc.collect()
         for _ in range(15_000):  # of 100,000 that may have come
-            cycle: list[Any] = []
-            cycle.append(cycle)
-        del cycle
+            leave_garbage()
         gc.collect()
         assert rarer(usual) == TIMES_RARER
 
