@@ -160,15 +160,12 @@ class Supervisor:
 
     def unpark(self, key: str, task: trio.lowlevel.Task) -> None:
         """Take a parked task off the list, and count its actor."""
-        self._take_off(key, task)
-        self.enter()
-
-    def _take_off(self, key: str, task: trio.lowlevel.Task) -> None:
         left = tuple(other for other in self._parked[key] if other is not task)
         if left:
             self._parked[key] = left
         else:
             del self._parked[key]
+        self.enter()
 
     async def hold(self) -> NoReturn:
         """Keep an actor from starting anything new, until it is cancelled: the invocation is coming to rest."""

@@ -23,14 +23,13 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from durable_trio.clients._rest import Refusal, retry_after_seconds
+from durable_trio.clients._rest import MAX_CALLS_AT_ONCE, Refusal, retry_after_seconds
 from durable_trio.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KNOWN_SINCE: Final = "1.43"
-_MAX_CONNECTIONS: Final = 4  # one for each of the threads that ``aws`` allows
 
 
 class BotoLambda:
@@ -87,7 +86,7 @@ class BotoLambda:
             connect_timeout=self._connect_seconds,
             read_timeout=self._read_seconds,
             tcp_keepalive=True,
-            max_pool_connections=_MAX_CONNECTIONS,
+            max_pool_connections=MAX_CALLS_AT_ONCE,
             user_agent_extra="durable_trio",
         )
         try:

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 
-from durable_trio.clients._rest import Refusal, Request, read_answer, to_request
+from durable_trio.clients._rest import MAX_CALLS_AT_ONCE, Refusal, Request, read_answer, to_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from durable_trio.clients._settings import Settings
 
-_MAX_CONNECTIONS: Final = 4  # one for each of the threads that ``aws`` allows
 # What botocore sets with ``tcp_keepalive``; giving any replaces urllib3's own, which is the first.
 _SOCKET_OPTIONS: Final = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -66,7 +65,7 @@ class DirectLambda:
         options: dict[str, Any] = {  # botocore's stubs know the types of the defaults only
             "verify": settings.ca_bundle or True,
             "timeout": (connect_seconds, read_seconds),
-            "max_pool_connections": _MAX_CONNECTIONS,
+            "max_pool_connections": MAX_CALLS_AT_ONCE,
             "socket_options": _SOCKET_OPTIONS,
         }
         self._session = URLLib3Session(**options)

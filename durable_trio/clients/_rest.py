@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CHECKPOINT: Final = "checkpoint_durable_execution"
 GET_STATE: Final = "get_durable_execution_state"
 
+MAX_CALLS_AT_ONCE: Final = 4
+"""Threads, and connections. The writer makes one call at a time; more only happens while calls of a cancelled invocation
+die away."""
+
 _ROOT: Final = "/2025-12-01/durable-executions/"
 _UNRESERVED: Final = "-_.~"  # RFC 3986 2.3: what is never percent-encoded
 # What the model wants at least one character of; the rest of its rules the service checks by itself.

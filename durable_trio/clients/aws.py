@@ -23,7 +23,7 @@ from durable_trio._protocol.value_class import frozen_dataclass as dataclass
 from durable_trio._protocol.wire import Dialect, WireError, decode_operation, encode_update
 from durable_trio.clients import CheckpointResponse, StatePage
 from durable_trio.clients._arguments import above_zero, check_boto3_client, seconds
-from durable_trio.clients._rest import CHECKPOINT, GET_STATE, Refusal
+from durable_trio.clients._rest import CHECKPOINT, GET_STATE, MAX_CALLS_AT_ONCE, Refusal
 from durable_trio.clients._service import LambdaService
 from durable_trio.clients.undecoded import UndecodedOperations
 from durable_trio.duration import Duration
@@ -48,9 +48,6 @@ _FIRST_BACKOFF_SECONDS: Final = 0.5
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 3.0
 _READ_SECONDS: Final = 10.0
-
-# The writer makes one call at a time; more only happens while calls of a cancelled invocation die away.
-_MAX_THREADS: Final = 4
 
 # One for each Trio run: a thread that is abandoned when its run ends never gives its token back.
 _LIMITER: Final[trio.lowlevel.RunVar[trio.CapacityLimiter]] = trio.lowlevel.RunVar("durable_trio_aws_threads")
@@ -297,6 +294,6 @@ def _limiter() -> trio.CapacityLimiter:
     try:
         return _LIMITER.get()
     except LookupError:
-        limiter = trio.CapacityLimiter(_MAX_THREADS)
+        limiter = trio.CapacityLimiter(MAX_CALLS_AT_ONCE)
         _LIMITER.set(limiter)
         return limiter
